@@ -1,0 +1,136 @@
+"""Coded concepts: SNOMED CT and DCM where a standard code exists, ``99WILLIS`` where none does.
+
+The private scheme is declared in every object that uses it and listed in ``docs/private-codes.md``.
+SCT 414722000 / 414723005 are arterial segments of the middle cerebral artery, not ASPECTS regions,
+and are deliberately not used here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PRIVATE_SCHEME = "99WILLIS"
+PRIVATE_SCHEME_NAME = "Willis stroke imaging private coding scheme"
+
+Laterality = Literal["left", "right"]
+SIDES: tuple[Laterality, Laterality] = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept: value, coding scheme designator, meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+def private(value: str, meaning: str) -> Code:
+    """A concept of the private scheme."""
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+LEFT = Code("7771000", "SCT", "Left")
+RIGHT = Code("24028007", "SCT", "Right")
+LATERALITY: dict[Laterality, Code] = {"left": LEFT, "right": RIGHT}
+
+ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical structure")
+BRAIN = Code("12738006", "SCT", "Brain")
+HEMISPHERE = Code("372073000", "SCT", "Cerebral hemisphere")
+
+# The ten ASPECTS regions a side. No standard code exists for the cortical regions M1-M6.
+ASPECTS_STRUCTURES: dict[str, Code] = {
+    "C": Code("11000004", "SCT", "Caudate nucleus"),
+    "L": private("ASPECTS-L", "Lentiform nucleus (ASPECTS region)"),
+    "I": Code("36169008", "SCT", "Insula"),
+    "IC": Code("85637007", "SCT", "Internal capsule"),
+    "M1": private("ASPECTS-M1", "ASPECTS region M1, anterior MCA cortex"),
+    "M2": private("ASPECTS-M2", "ASPECTS region M2, MCA cortex lateral to insula"),
+    "M3": private("ASPECTS-M3", "ASPECTS region M3, posterior MCA cortex"),
+    "M4": private("ASPECTS-M4", "ASPECTS region M4, anterior MCA territory above M1"),
+    "M5": private("ASPECTS-M5", "ASPECTS region M5, lateral MCA territory above M2"),
+    "M6": private("ASPECTS-M6", "ASPECTS region M6, posterior MCA territory above M3"),
+}
+ASPECTS_REGIONS: tuple[str, ...] = tuple(ASPECTS_STRUCTURES)
+
+# Concepts of measurements and evaluations in findings and SR.
+MEASUREMENTS: dict[str, Code] = {
+    "aspects_score": private("ASPECTS", "Alberta Stroke Program Early CT Score"),
+    "aspects_lowest": private("ASPECTS-LOWEST", "Lowest score if all open regions are affected"),
+    "aspects_highest": private("ASPECTS-HIGHEST", "Highest score if no open region is affected"),
+    "volume_ml": Code("118565006", "SCT", "Volume"),
+    "probability": private("ISCH-PROB", "Probability of early ischaemic change"),
+    "mean_hu": private("MEAN-HU", "Mean attenuation of the region"),
+    "mirror_mean_hu": private("MIRROR-HU", "Mean attenuation of the mirrored region"),
+    "difference_hu": private("DIFF-HU", "Attenuation difference, mirrored minus own side"),
+    "ratio": private("HU-RATIO", "Attenuation ratio, own to mirrored side"),
+    "counted_voxels": private("VOX-COUNTED", "Voxels that counted"),
+    "excluded_csf_voxels": private("VOX-CSF", "Voxels left out as cerebrospinal fluid"),
+    "excluded_calcification_voxels": private("VOX-CALC", "Voxels left out as calcification"),
+    "excluded_old_infarct_voxels": private("VOX-OLD", "Voxels left out as old infarct"),
+}
+REGION_STATE = private("REGION-STATE", "State of the ASPECTS region")
+RULE_STATE = private("RULE-STATE", "State by the deterministic asymmetry rule")
+SIDE_SELECTION = private("SIDE-SELECTION", "How the scored side was chosen")
+STATE_REASON = private("STATE-REASON", "Reason for the state of the region")
+SCORE_STATE = private("SCORE-STATE", "Whether the score could be given")
+QUALITY_ITEM = private("QUALITY-ITEM", "Quality item")
+QUALITY_OUTCOME = private("QUALITY-OUTCOME", "Outcome of the quality item")
+QUALITY_MESSAGE = private("QUALITY-MESSAGE", "Message of the quality item")
+REJECTION = private("REJECTION", "Reason why the study was not analysed")
+REJECTION_MESSAGE = private("REJECTION-TEXT", "Why the study was not analysed, in words")
+LIMIT = private("LIMIT", "Known limit of the model")
+INTENDED_USE = private("INTENDED-USE", "Intended use statement")
+
+STATES: dict[str, Code] = {
+    "unaffected": private("UNAFFECTED", "No early ischaemic change found"),
+    "affected": private("AFFECTED", "Early ischaemic change"),
+    "indeterminate": Code("114011", "DCM", "Indeterminate"),
+    "not_assessable": private("NOT-ASSESSABLE", "Not assessable"),
+}
+
+QUALITY_OUTCOMES: dict[str, Code] = {
+    "pass": private("QC-PASS", "Passed"),
+    "warn": private("QC-WARN", "Passed with a warning"),
+    "reject": private("QC-REJECT", "Rejected"),
+}
+
+# UCUM units used by measurements.
+UNITS: dict[str, Code] = {
+    "mL": Code("mL", "UCUM", "milliliter"),
+    "[hnsf'U]": Code("[hnsf'U]", "UCUM", "Hounsfield unit"),
+    "1": Code("1", "UCUM", "no units"),
+    "{ratio}": Code("{ratio}", "UCUM", "ratio"),
+    "{voxels}": Code("{voxels}", "UCUM", "voxels"),
+    "{score}": Code("{score}", "UCUM", "score"),
+}
+
+
+def reason(code: str) -> Code:
+    """A quality item's or an error's stable code as a concept, such as ``BRAIN_NOT_PLAUSIBLE``."""
+    return private(code, code.replace("_", " ").capitalize()[:64])
+
+
+def private_codes() -> tuple[Code, ...]:
+    """Every concept of the private scheme that a result may carry, sorted by value."""
+    used = (
+        *ASPECTS_STRUCTURES.values(),
+        *MEASUREMENTS.values(),
+        *STATES.values(),
+        *QUALITY_OUTCOMES.values(),
+        REGION_STATE,
+        RULE_STATE,
+        STATE_REASON,
+        SCORE_STATE,
+        SIDE_SELECTION,
+        QUALITY_ITEM,
+        QUALITY_OUTCOME,
+        QUALITY_MESSAGE,
+        REJECTION,
+        REJECTION_MESSAGE,
+        LIMIT,
+        INTENDED_USE,
+    )
+    mine = {code for code in used if code.scheme == PRIVATE_SCHEME}
+    return tuple(sorted(mine, key=lambda code: code.value))

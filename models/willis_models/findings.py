@@ -1,0 +1,152 @@
+"""What a pipeline found: one versioned JSON document for all pipelines.
+
+Findings carry their evidence, what was not assessable, and the intended-use statement. A rejected
+study has a reason and no numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from willis_models.codes import MEASUREMENTS, UNITS, Code, Laterality
+
+SCHEMA_VERSION: Literal["1.0"] = "1.0"
+INTENDED_USE_STATEMENT = (
+    "Research use only. Trained largely on simulated images; not validated on patients; "
+    "not a medical device; not for diagnosis or treatment selection."
+)
+
+State = Literal["unaffected", "affected", "indeterminate", "not_assessable"]
+Outcome = Literal["pass", "warn", "reject"]
+Status = Literal["succeeded", "rejected"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Measurement(_Frozen):
+    """A number with its unit; ``value`` is None where it could not be measured."""
+
+    key: str
+    value: float | None
+    unit: str
+
+    @model_validator(mode="after")
+    def _known(self) -> Measurement:
+        if self.key not in MEASUREMENTS or self.unit not in UNITS:
+            raise ValueError(f"Measurement {self.key} [{self.unit}] has no declared code.")
+        return self
+
+    @property
+    def concept(self) -> Code:
+        """The coded concept of the measurement."""
+        return MEASUREMENTS[self.key]
+
+
+class QualityItem(_Frozen):
+    """One check of the input or of an intermediate step, with its outcome and a stable code."""
+
+    code: str
+    outcome: Outcome
+    message: str
+    value: float | None = None
+    unit: str | None = None
+
+
+class Rejection(_Frozen):
+    """Why no numbers are given."""
+
+    code: str
+    message: str
+
+
+class SegmentFinding(_Frozen):
+    """One segment of the label map: a structure, its side, its state and the evidence for it."""
+
+    number: int = Field(ge=1)
+    key: str
+    label: str
+    structure_value: str
+    structure_scheme: str
+    structure_meaning: str
+    laterality: Laterality | None
+    state: State | None = None
+    rule_state: State | None = None
+    reason: str | None = None
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def structure(self) -> Code:
+        """The coded anatomy."""
+        return Code(self.structure_value, self.structure_scheme, self.structure_meaning)
+
+    def value(self, key: str) -> float | None:
+        """The measurement of this name, or None where it was not measured."""
+        return next((m.value for m in self.measurements if m.key == key), None)
+
+
+class SideScore(_Frozen):
+    """The score of one side. ``score`` is None where too little could be assessed."""
+
+    side: Laterality
+    score: int | None
+    lowest: int | None
+    highest: int | None
+    affected: tuple[str, ...]
+    indeterminate: tuple[str, ...]
+    not_assessable: tuple[str, ...]
+
+
+class SideSelection(_Frozen):
+    """Which side the report leads with, and how it was chosen."""
+
+    side: Laterality | None
+    how: str
+
+
+class ModelIdentity(_Frozen):
+    """Which network gave the answer."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    execution_provider: str
+
+
+class Findings(_Frozen):
+    """The answer of one pipeline for one study."""
+
+    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    pipeline: str
+    status: Status
+    intended_use: str = INTENDED_USE_STATEMENT
+    model: ModelIdentity | None = None
+    quality: tuple[QualityItem, ...] = ()
+    rejection: Rejection | None = None
+    scores: tuple[SideScore, ...] = ()
+    side_selection: SideSelection | None = None
+    segments: tuple[SegmentFinding, ...] = ()
+    limits: tuple[str, ...] = ()
+    timings_s: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _rejected_has_reason_and_no_numbers(self) -> Findings:
+        if (self.status == "rejected") != (self.rejection is not None):
+            raise ValueError("Findings are rejected exactly when they carry a rejection.")
+        if self.rejection is not None and (self.segments or self.scores):
+            raise ValueError("A rejected study carries no numbers.")
+        return self
+
+    def segment(self, key: str) -> SegmentFinding:
+        """The segment of this key, such as ``left_M1``; KeyError where there is none."""
+        found = next((s for s in self.segments if s.key == key), None)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def score(self, side: Laterality) -> SideScore | None:
+        """The score of one side."""
+        return next((s for s in self.scores if s.side == side), None)

@@ -1,0 +1,21 @@
+"""The pipelines, listed by hand. A new one is a folder, a line here and a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from willis_models.errors import UnknownPipeline
+from willis_models.pipelines.aspects.pipeline import ASPECTS
+from willis_models.pipelines.base import Pipeline
+
+PIPELINES: Mapping[str, Pipeline] = MappingProxyType({ASPECTS.name: ASPECTS})
+
+
+def pipeline_named(name: str) -> Pipeline:
+    """The pipeline of this name. Raises UnknownPipeline."""
+    try:
+        return PIPELINES[name]
+    except KeyError:
+        known = ", ".join(sorted(PIPELINES))
+        raise UnknownPipeline(f"There is no pipeline {name}. Known: {known}.") from None

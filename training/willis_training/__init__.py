@@ -1,0 +1,1 @@
+"""Produces and versions the models; never imported by the service."""

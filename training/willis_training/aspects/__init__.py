@@ -1,0 +1,1 @@
+"""Training of the ASPECTS pipeline: template, cases, region network, region states, evaluation."""

@@ -1,0 +1,92 @@
+"""The ASPECTS bundle: the trained network, its states, its evaluation, its card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from willis_models.findings import INTENDED_USE_STATEMENT
+from willis_training.aspects import recipe
+from willis_training.aspects.card import render_card
+from willis_training.export import compare, export_onnx
+from willis_training.networks.unet import BothSides, RegionUNet, UNetShape
+from willis_training.publish import BundleContent, next_version, publish
+
+LEARNT_FROM = (
+    {
+        "name": "SynthSeg head label maps (12 heads for training, 1 for selection)",
+        "licence": "Apache-2.0",
+        "source": "BBillot/SynthSeg",
+    },
+    {
+        "name": "ASPECTS regions in MNI space",
+        "licence": "MIT",
+        "source": "AnotherMak/aspects-on-cta",
+    },
+    {
+        "name": "MNI152 T1 template (ICBM 2009, as shipped with nilearn)",
+        "licence": "permissive, see the nilearn package",
+        "source": "nilearn",
+    },
+    {
+        "name": "Acute infarct masks in MNI space (training part)",
+        "licence": "BSD-2-Clause",
+        "source": "neurolabusc/StrokeOutcomeOptimizationProjectDemo",
+    },
+    {
+        "name": "Chronic lesion masks in MNI space (training part, as mimics)",
+        "licence": "Apache-2.0",
+        "source": "dorianps/LESYMAP",
+    },
+)
+LIMITS = (
+    INTENDED_USE_STATEMENT,
+    "Performance on patients: not measured.",
+    "Compares each region with the other side: bilateral, symmetric ischaemia is missed.",
+    "Not a detector of haemorrhage, tumour or vessel occlusion.",
+    "The side of the symptoms is not known to the model.",
+)
+
+
+def load_network(folder: Path) -> BothSides:
+    """The best weights of a training folder, ready for inference."""
+    widths = tuple(json.loads((folder / "plan.json").read_text())["widths"])
+    network = RegionUNet(UNetShape(1, 11, widths))
+    network.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
+    return BothSides(network).eval()
+
+
+def publish_bundle(
+    training_folder: Path,
+    root: Path,
+    assets: Mapping[str, NDArray[Any]],
+    states: Mapping[str, Any],
+    thresholds: Mapping[str, Any],
+    images: NDArray[np.float32],
+    evaluation: Mapping[str, Any],
+    training: Mapping[str, Any],
+    version: str | None = None,
+) -> Path:
+    """Export, check, write the next version. ``images`` (n, z, y, x) serve the parity gate."""
+    network = load_network(training_folder)
+    model = training_folder / "model.onnx"
+    export_onnx(network, recipe.GRID_SHAPE, model)
+    parity = compare(network, model, images)
+    manifest = recipe.draft_manifest(dict(states)).model_dump(mode="json")
+    manifest |= {
+        "version": version or next_version("aspects", root),
+        "thresholds": dict(thresholds),
+        "learnt_from": list(LEARNT_FROM),
+        "training": {**training, "export": vars(parity)},
+        "evaluation": dict(evaluation.get("summary", {})),
+        "limits": list(LIMITS),
+    }
+    card = render_card(manifest, evaluation)
+    content = BundleContent(manifest, assets, images[0][None], card, evaluation, parity)
+    return publish(model, content, root)

@@ -1,0 +1,1 @@
+"""Turns public atlases and label maps into heads that carry the ASPECTS regions."""

@@ -1,0 +1,1 @@
+"""The material that training draws from, read into typed values."""

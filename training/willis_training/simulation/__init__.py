@@ -1,0 +1,1 @@
+"""Simulated acquisitions over labelled anatomy, with known truth."""

@@ -1,0 +1,1 @@
+"""The edges: DICOM, REST, queue, storage, web, telemetry. They do not import each other."""

@@ -1,0 +1,1 @@
+"""Model bundles on disk, as the application asks for them."""

@@ -1,0 +1,1 @@
+"""NIfTI in, and label maps out on the same grid."""

@@ -1,0 +1,181 @@
+"""The bodies of the REST contract."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from willis_models.findings import INTENDED_USE_STATEMENT, Findings
+from willis_models.manifest import LearntFrom, Manifest, Threshold
+from willis_models.pipelines.base import Pipeline
+from willis_service.domain.job import Job, JobState, ResultKind
+
+RESULT_ROUTES: dict[ResultKind, str] = {
+    ResultKind.FINDINGS: "findings",
+    ResultKind.SEG: "seg",
+    ResultKind.SR: "sr",
+    ResultKind.REPORT: "report",
+    ResultKind.PICTURE: "picture",
+    ResultKind.LABELS: "labels",
+}
+
+Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+PipelineName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=128)]
+WaitSeconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class _Reply(BaseModel):
+    intended_use: str = INTENDED_USE_STATEMENT
+
+
+class PredictFields(BaseModel):
+    """What a prediction is asked with, beside the files."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pipeline: PipelineName
+    study_instance_uid: Uid | None = None
+    wait_s: WaitSeconds | None = None
+
+
+class JobError(BaseModel):
+    """Why a job was rejected or failed."""
+
+    code: str
+    message: str
+
+
+class JobReply(_Reply):
+    """A job as it stands, with links to what it has left so far."""
+
+    id: str
+    study_instance_uid: str
+    pipeline: str
+    bundle_version: str
+    bundle_sha256: str
+    input_fingerprint: str
+    state: JobState
+    is_final: bool
+    step: str | None
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: JobError | None
+    links: dict[str, str]
+
+    @classmethod
+    def of(cls, job: Job) -> JobReply:
+        """The reply for one job."""
+        code, message = job.error_code, job.error_message
+        return cls(
+            id=job.id,
+            study_instance_uid=job.study_instance_uid,
+            pipeline=job.pipeline,
+            bundle_version=job.bundle_version,
+            bundle_sha256=job.bundle_sha256,
+            input_fingerprint=job.input_fingerprint,
+            state=job.state,
+            is_final=job.state.is_final,
+            step=job.step,
+            attempts=job.attempts,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+            error=JobError(code=code, message=message or "") if code else None,
+            links=links_of(job),
+        )
+
+
+def links_of(job: Job) -> dict[str, str]:
+    """Paths of the job and of each of its results."""
+    own = f"/jobs/{job.id}"
+    results = {RESULT_ROUTES[kind]: f"{own}/{RESULT_ROUTES[kind]}" for kind in job.results}
+    return {"self": own, **results}
+
+
+class PredictReply(_Reply):
+    """The job, and its findings once there are any."""
+
+    job: JobReply
+    findings: Findings | None = None
+
+
+class JobList(_Reply):
+    """The latest jobs, newest first."""
+
+    jobs: list[JobReply]
+
+
+class ModelReply(BaseModel):
+    """The card of one model bundle."""
+
+    name: str
+    version: str
+    pipeline: str
+    created: str
+    weights_sha256: str
+    learnt_from: tuple[LearntFrom, ...]
+    thresholds: dict[str, Threshold]
+    evaluation: dict[str, Any]
+    limits: tuple[str, ...]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ModelReply:
+        """The card of this manifest."""
+        shared = {name: getattr(manifest, name) for name in cls.model_fields}
+        return cls.model_validate(shared)
+
+
+class ModelList(_Reply):
+    """The model bundles of this installation."""
+
+    models: list[ModelReply]
+
+
+class RoleReply(BaseModel):
+    """A series that a pipeline reads."""
+
+    name: str
+    modality: str
+    title: str
+    required: bool
+
+
+class PipelineReply(BaseModel):
+    """A pipeline and what it needs."""
+
+    name: str
+    title: str
+    roles: list[RoleReply]
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> PipelineReply:
+        """The reply for one pipeline."""
+        roles = [
+            RoleReply(name=r.name, modality=r.modality, title=r.title, required=r.required)
+            for r in pipeline.roles
+        ]
+        return cls(name=pipeline.name, title=pipeline.title, roles=roles)
+
+
+class PipelineList(_Reply):
+    """The pipelines of this installation."""
+
+    pipelines: list[PipelineReply]
+
+
+class Health(_Reply):
+    """The process answers."""
+
+    status: str
+
+
+class Readiness(_Reply):
+    """Each part of the installation, and "ok" or what is wrong with it."""
+
+    ready: bool
+    parts: dict[str, str]

@@ -1,0 +1,1 @@
+"""Database and folders: what was received, the jobs, and their results."""

@@ -1,0 +1,34 @@
+"""How a region's state looks: colour, line and hatching, each enough without the other two.
+
+The colours are from Okabe and Ito's set, which readers with any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from willis_models.findings import State
+
+
+@dataclass(frozen=True)
+class Look:
+    """Line and hatching of a region's contour; ``dash_px`` 0 is a solid line."""
+
+    title: str
+    colour: tuple[int, int, int]
+    width_px: float
+    dash_px: int = 0
+    hatched: bool = False
+
+    @property
+    def css(self) -> str:
+        """The colour for a style sheet."""
+        return "#{:02x}{:02x}{:02x}".format(*self.colour)
+
+
+LOOKS: dict[State, Look] = {
+    "affected": Look("affected", (255, 122, 47), 3.2, hatched=True),
+    "indeterminate": Look("indeterminate", (240, 228, 66), 2.4, dash_px=9),
+    "not_assessable": Look("not assessable", (190, 190, 190), 1.8, dash_px=4),
+    "unaffected": Look("unaffected", (86, 180, 233), 1.5),
+}

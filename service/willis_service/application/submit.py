@@ -1,0 +1,149 @@
+"""The desk behind REST and the command line: uploads in, jobs and results out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from willis_models.errors import (
+    BadUpload,
+    DecodingError,
+    NotReady,
+    StorageFull,
+    UnknownStudy,
+    UploadTooLarge,
+)
+from willis_service.application.ports import (
+    Clock,
+    ImageArchive,
+    InstanceParser,
+    JobBook,
+    Probe,
+    ResultShelf,
+    StudyIndex,
+)
+from willis_service.application.receive import Intake
+from willis_service.application.routing import Routing
+from willis_service.domain.instance import IncomingInstance, StoredInstance
+from willis_service.domain.job import Job, JobOrder, JobState, ResultKind
+
+_WAIT_STEP_S = 0.1
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The ``JobDesk`` of an installation."""
+
+    intake: Intake
+    parse: InstanceParser
+    images: ImageArchive
+    index: StudyIndex
+    routing: Routing
+    book: JobBook
+    shelf: ResultShelf
+    probes: Mapping[str, Probe]
+    clock: Clock
+    max_upload_files: int
+    sleep: Callable[[float], None] = time.sleep
+
+    def submit_files(self, files: Iterable[Path], pipeline: str) -> Job:
+        """Take uploaded DICOM files (or one NIfTI file) and queue one job for what they hold."""
+        chosen = self.routing.pipeline(pipeline)
+        paths = sorted(files)
+        if not paths:
+            raise BadUpload("The upload is empty: send DICOM files or one NIfTI file.")
+        if len(paths) > self.max_upload_files:
+            raise UploadTooLarge(f"More than {self.max_upload_files} files in one upload.")
+        if any(path.name.lower().endswith(NIFTI_SUFFIXES) for path in paths):
+            return self._submit_image(paths, chosen.name)
+        instances = self._take_all(self._parsed(paths))
+        job = self.routing.route(instances[0].study_instance_uid, instances, chosen)
+        return self._again(job)
+
+    def submit_study(self, study_instance_uid: str, pipeline: str) -> Job:
+        """Queue a job for a study already received."""
+        chosen = self.routing.pipeline(pipeline)
+        instances = self.index.instances(study_instance_uid)
+        if not instances:
+            raise UnknownStudy("No instance of this study was received.")
+        return self._again(self.routing.route(study_instance_uid, instances, chosen))
+
+    def job(self, job_id: str) -> Job:
+        """The job as it stands now."""
+        return self.book.get(job_id)
+
+    def recent_jobs(self, limit: int = 50) -> Sequence[Job]:
+        """The latest jobs, newest first."""
+        return self.book.recent(limit)
+
+    def wait_for(self, job_id: str, seconds: float) -> Job:
+        """The job once it is final, or as it stands when the time is over."""
+        end = time.monotonic() + seconds
+        job = self.book.get(job_id)
+        while not job.state.is_final and time.monotonic() < end:
+            self.sleep(_WAIT_STEP_S)
+            job = self.book.get(job_id)
+        return job
+
+    def result_path(self, job_id: str, kind: ResultKind) -> Path:
+        """Where a result lies. Raises NotReady while or because there is none."""
+        job = self.book.get(job_id)
+        if kind not in job.results:
+            raise NotReady(_why_missing(job, kind))
+        return self.shelf.path(job_id, kind)
+
+    def readiness(self) -> dict[str, str]:
+        """Each part (database, broker, worker, disk, models) and "ok" or what is wrong."""
+        return {name: probe() for name, probe in self.probes.items()}
+
+    def _submit_image(self, paths: Sequence[Path], pipeline: str) -> Job:
+        if len(paths) > 1:
+            raise BadUpload("Send one NIfTI file alone, without other files.")
+        if not self.intake.has_room():
+            raise StorageFull("The disk reserve is reached: free space, then send again.")
+        place, sha256 = self.images.keep_file(paths[0])
+        order = JobOrder(
+            study_instance_uid="",
+            pipeline=pipeline,
+            bundle=self.routing.bundles.current(pipeline),
+            input_fingerprint=sha256,
+            inputs=(place,),
+        )
+        return self._again(self.routing.place(order))
+
+    def _parsed(self, paths: Iterable[Path]) -> Iterable[IncomingInstance]:
+        for path in paths:
+            if path.stat().st_size > self.intake.limits.max_object_bytes:
+                raise UploadTooLarge("A file is larger than this installation takes.")
+            try:
+                yield self.parse(path)
+            except DecodingError:
+                continue  # a DICOMDIR, a viewer or a letter beside the images
+
+    def _take_all(self, incoming: Iterable[IncomingInstance]) -> Sequence[StoredInstance]:
+        stored: list[StoredInstance] = []
+        for instance in incoming:
+            if stored and instance.study_instance_uid != stored[0].study_instance_uid:
+                raise BadUpload("The upload holds more than one study: send one at a time.")
+            stored.append(self.intake.take(instance, opens_study=False)[1])
+        if not stored:
+            raise BadUpload("No DICOM image is among the uploaded files.")
+        return stored
+
+    def _again(self, job: Job) -> Job:
+        """Asking by name for a job that failed is a wish to try it again."""
+        if job.state is not JobState.FAILED:
+            return job
+        reopened = self.book.reopen_failed(job.id, self.clock())
+        self.routing.dispatch(job.id)
+        return reopened
+
+
+def _why_missing(job: Job, kind: ResultKind) -> str:
+    if not job.state.is_final:
+        return f"The job is {job.state}: ask again when it has ended."
+    reason = f" ({job.error_code})" if job.error_code else ""
+    return f"The job is {job.state}{reason} and has no {kind}."

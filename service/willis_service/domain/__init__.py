@@ -1,0 +1,1 @@
+"""States and rules of studies and jobs; no library, no I/O."""

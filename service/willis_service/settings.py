@@ -1,0 +1,237 @@
+"""Every setting of the service: one frozen object, built in an entry point and passed down.
+
+A setting ``quiet_period_s`` comes from the environment variable ``WILLIS_QUIET_PERIOD_S``. Nothing
+here changes a clinical result: what does is in the manifest of a bundle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from willis_models.runtime.bundle import SHIPPED_BUNDLES
+from willis_service.domain.peers import AllowedSender, Destination, SenderList, checked_ae_title
+
+PREFIX = "WILLIS_"
+FOR_TESTS_ONLY = frozenset({"WILLIS_SHARED"})
+DEFAULT_CALLING_AE_TITLE = "WILLIS-SCU"
+_MEBIBYTE = 1024 * 1024
+_SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux
+
+Seconds = Annotated[float, Field(ge=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _senders(value: Any) -> Any:
+    return tuple(AllowedSender.parse(p) if isinstance(p, str) else p for p in _split(value))
+
+
+def _destinations(value: Any) -> Any:
+    return tuple(Destination.parse(p) if isinstance(p, str) else p for p in _split(value))
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "willis"
+
+
+AeTitle = Annotated[str, AfterValidator(checked_ae_title)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Senders = Annotated[tuple[AllowedSender, ...], NoDecode, BeforeValidator(_senders)]
+Destinations = Annotated[tuple[Destination, ...], NoDecode, BeforeValidator(_destinations)]
+
+
+class Settings(BaseSettings):
+    """The settings of one installation. Lists are written with commas."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True
+    )
+
+    # Where things are kept
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    """Studies, results, the database and the key; on a disk that keeps what it was told."""
+    database_url: str | None = None
+    """SQLAlchemy URL; SQLite in ``data_dir`` when not set."""
+    broker_url: str | None = None
+    """Redis URL of the queue; an embedded Redis in ``data_dir`` when not set."""
+    bundle_root: Path = SHIPPED_BUNDLES
+    """Folder of ``<pipeline>/<version>`` bundles."""
+    disk_reserve_mb: int = Field(default=1024, ge=0)
+    """Nothing is accepted when less than this is free."""
+
+    # Receiving over DICOM
+    ae_title: AeTitle = "WILLIS"
+    dicom_bind: str = "127.0.0.1"
+    dicom_port: Port = 11112
+    allowed_ae_titles: Senders = (AllowedSender(DEFAULT_CALLING_AE_TITLE),)
+    """Who may send: ``AET`` or ``AET@address``, with commas; ``*`` lets anybody in."""
+    max_object_mb: int = Field(default=1024, ge=1)
+    max_study_instances: int = Field(default=20_000, ge=1)
+    max_pdu_bytes: int = Field(default=131_072, ge=4096)
+    max_associations: int = Field(default=32, ge=1)
+    acse_timeout_s: Seconds = 30
+    dimse_timeout_s: Seconds = 60
+    network_timeout_s: Seconds = 60
+
+    # When a study counts as complete
+    quiet_period_s: Seconds = 10
+    """A study is complete when nothing new came for this long."""
+    longest_wait_s: Seconds = 900
+    """A study that never falls quiet is taken as it is after this long."""
+    poll_interval_s: float = Field(default=0.5, gt=0)
+
+    # REST
+    http_bind: str = "127.0.0.1"
+    http_port: Port = 8080
+    api_key: SecretStr | None = None
+    """Made on first start and kept in ``data_dir/api-key`` when not set."""
+    sync_wait_limit_s: Seconds = 60
+    max_upload_mb: int = Field(default=2048, ge=1)
+    max_upload_files: int = Field(default=20_000, ge=1)
+
+    # Analysis
+    pipelines: Names = ()
+    """The pipelines to run; all of them when empty."""
+    execution_provider: str = "CPUExecutionProvider"
+    threads: int = Field(default=0, ge=0)
+    """Threads of one network run; 0 uses every core."""
+    workers: int = Field(default=1, ge=1)
+    """Worker processes under the supervisor; each runs one job at a time."""
+    deadline_s: float = Field(default=600, gt=0)
+    """Longest time for one analysis."""
+    attempts_limit: int = Field(default=3, ge=1)
+    worker_lost_after_s: float = Field(default=60, gt=0)
+    """A running job without a sign of life for this long lost its worker."""
+    worker_memory_limit_mb: int = Field(default=4096, ge=256)
+    """A worker whose memory stays above this after a job is replaced by a fresh one."""
+
+    # Results
+    result_destinations: Destinations = ()
+    """Where SEG and SR are sent: ``AET@host:port``, with commas."""
+    delivery_attempts: int = Field(default=8, ge=1)
+
+    # Logs
+    log_format: Literal["console", "json"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def senders(self) -> SenderList:
+        """Who may open an association."""
+        return SenderList(self.allowed_ae_titles)
+
+    @property
+    def max_object_bytes(self) -> int:
+        """Largest object that is taken."""
+        return self.max_object_mb * _MEBIBYTE
+
+    @property
+    def disk_reserve_bytes(self) -> int:
+        """Space that has to stay free."""
+        return self.disk_reserve_mb * _MEBIBYTE
+
+    @property
+    def effective_database_url(self) -> str:
+        """The configured database, or SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'willis.sqlite'}"
+
+    @property
+    def uses_embedded_broker(self) -> bool:
+        """Whether the supervisor brings its own Redis."""
+        return self.broker_url is None
+
+    @property
+    def redis_socket(self) -> Path:
+        """Unix socket of the embedded Redis: in the data folder, unless that path is too long."""
+        inside = self.data_dir.absolute() / "redis.sock"
+        if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT:
+            return inside
+        digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"willis-{os.getuid()}" / f"{digest}.sock"
+
+    @property
+    def effective_broker_url(self) -> str:
+        """The configured queue, or the embedded Redis on its unix socket."""
+        return self.broker_url or f"redis+socket://{self.redis_socket}"
+
+    @property
+    def visibility_timeout_s(self) -> int:
+        """Celery gives a message to another worker after this: well above the longest run (R15)."""
+        return int(self.deadline_s * 4 + 3600)
+
+
+class SettingsError(ValueError):
+    """The settings don't make sense; the message names each one and says what to write."""
+
+
+def load_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> Settings:
+    """The settings from the environment, with ``given`` ones first.
+
+    An unknown ``WILLIS_`` variable is an error: a misspelt one must not become a silent default.
+    Raises SettingsError.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | FOR_TESTS_ONLY
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"Unknown settings: {', '.join(unknown)}. Known: {_names(known)}.")
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _names(known: set[str]) -> str:
+    return ", ".join(sorted(known - FOR_TESTS_ONLY))
+
+
+def _explain(error: ValidationError) -> str:
+    # Neither the value nor the input is repeated: it may be the key.
+    lines = (f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+    return "; ".join(lines)
+
+
+def api_key_path(settings: Settings) -> Path:
+    """Where the generated API key lies."""
+    return settings.data_dir / "api-key"
+
+
+def ensure_api_key(settings: Settings) -> SecretStr:
+    """The API key: the configured one, else the one in ``data_dir``, made when missing (0600)."""
+    if settings.api_key is not None:
+        return settings.api_key
+    return SecretStr(_ensure_file(api_key_path(settings), secrets.token_urlsafe(32)))
+
+
+def ensure_serial_number(settings: Settings) -> str:
+    """DeviceSerialNumber (0018,1000) of this installation, made on first start."""
+    return _ensure_file(settings.data_dir / "serial-number", f"WILLIS-{secrets.token_hex(6)}")
+
+
+def _ensure_file(path: Path, fresh_text: str) -> str:
+    """The text in the file, which is made (0600) when missing."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(fresh_text + "\n")
+        # A link fails where the file exists, so processes that start together agree on one.
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, path)
+        fresh.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,53 @@
+"""Every code that reading can give is explained on its page, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from willis_models import errors
+
+_GIVEN = re.compile(r"""(?:Reason\(\s*|code=)"([A-Z_]+)\"""")
+_LISTED = re.compile(r"^\| `([A-Z0-9_]+)` \|", re.MULTILINE)
+_NAMED = re.compile(r"\b(?:raise |_named\(\s*)([A-Z]\w+)")
+_MODULES = ("dicom/geometry", "dicom/pixels", "dicom/reader", "dicom/suitability", "nifti/reader")
+
+
+@pytest.fixture(scope="module")
+def source(repository: Path) -> str:
+    folder = repository / "service" / "willis_service" / "adapters"
+    selection = folder / "dicom" / "series_selection.py"
+    return "\n".join(
+        path.read_text() for path in (*(folder / f"{name}.py" for name in _MODULES), selection)
+    )
+
+
+@pytest.fixture(scope="module")
+def listed(repository: Path) -> set[str]:
+    return set(_LISTED.findall((repository / "docs" / "reading-dicom.md").read_text()))
+
+
+def test_every_quality_item_and_reason_is_on_the_page(source: str, listed: set[str]) -> None:
+    given = set(_GIVEN.findall(source))
+
+    assert len(given) >= 18
+    assert given <= listed
+
+
+def test_every_error_that_reading_raises_is_on_the_page(source: str, listed: set[str]) -> None:
+    raised = {
+        getattr(errors, name).code for name in _NAMED.findall(source) if hasattr(errors, name)
+    }
+
+    assert len(raised) >= 10
+    assert raised <= listed
+
+
+def test_the_page_lists_no_code_that_nobody_gives(source: str, listed: set[str]) -> None:
+    known = set(_GIVEN.findall(source)) | {
+        kind.code for kind in vars(errors).values() if hasattr(kind, "code")
+    }
+
+    assert listed <= known

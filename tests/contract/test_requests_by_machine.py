@@ -1,0 +1,39 @@
+"""Schemathesis makes requests from the contract, good and bad, and checks every answer."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+import yaml
+from hypothesis import HealthCheck, given, settings
+
+from tests.contract.openapi import CONTRACT
+from tests.fake_desk import KEY, KNOWN_STUDY, FakeDesk, an_app
+from willis_service.adapters.rest.config import RestConfig
+
+OPERATIONS = [
+    (path, method)
+    for path, operations in yaml.safe_load(CONTRACT.read_text(encoding="utf-8"))["paths"].items()
+    for method in operations
+]
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("machine")
+    desk = FakeDesk(folder)
+    desk.wait_for(desk.submit_study(KNOWN_STUDY, "aspects").id, 0)
+    app = an_app(desk, RestConfig((KEY,), folder / "uploads", sync_limit_s=0.01))
+    return schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_every_answer_is_one_that_the_contract_names(schema, path, method):
+    @given(case=schema[path][method].as_strategy())
+    @settings(
+        max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+    def check(case):
+        case.call_and_validate(headers={"X-API-Key": KEY})
+
+    check()

@@ -1,0 +1,222 @@
+"""Other people's tools read the results: dciodvfy, dcmtk, Orthanc."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+
+from tests.aspects_findings import aspects_analysis, rejected_findings
+from tests.plain_series import plain_series
+from tests.synthetic_ct import SAGITTAL, write_ct_series
+from willis_models.pipelines.base import Analysis
+from willis_service.adapters.dicom.result_headers import Equipment
+from willis_service.adapters.dicom.seg import write_seg
+from willis_service.adapters.dicom.series import DicomSeries
+from willis_service.adapters.dicom.sr import write_sr
+from willis_service.adapters.dicom.verify import verify_seg
+from willis_service.adapters.dicom.verify_sr import verify_sr
+
+EQUIPMENT = Equipment(software_version="0.1.0", serial_number="site-7")
+CREATED = datetime(2026, 3, 4, 22, 30, tzinfo=UTC)
+SYNTHETIC: dict[str, dict[str, Any]] = {
+    "tilted": {"tilt_deg": 18.5},
+    "sagittal": {"orientation": SAGITTAL},
+    "enhanced": {"enhanced": True},
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """Results on disk, with what they were written from."""
+
+    series: DicomSeries
+    seg: Path
+    sr: Path
+    rejected_sr: Path
+
+    @property
+    def every(self) -> tuple[Path, Path, Path]:
+        return self.seg, self.sr, self.rejected_sr
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def _complaints(text: str) -> list[str]:
+    """dcmtk's warnings and errors, except that its checker knows no UTF-8."""
+    lines = [line for line in text.splitlines() if line.startswith(("W: ", "E: ", "F: "))]
+    return [line for line in lines if "VR checker does not support" not in line]
+
+
+def _write(series: DicomSeries, folder: Path) -> Written:
+    analysis = aspects_analysis(series.image.stack)
+    written = Written(series, folder / "seg.dcm", folder / "sr.dcm", folder / "rejected.dcm")
+    seg = write_seg(analysis, series, EQUIPMENT, created=CREATED)
+    assert seg is not None
+    seg.save_as(written.seg)
+    write_sr(analysis, series.headers, seg, EQUIPMENT, created=CREATED).save_as(written.sr)
+    rejected = Analysis(rejected_findings())
+    sr = write_sr(rejected, series.headers[:1], None, EQUIPMENT, created=CREATED)
+    sr.save_as(written.rejected_sr)
+    return written
+
+
+@pytest.fixture(scope="module", params=SYNTHETIC)
+def synthetic(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("synthetic")
+    return _write(plain_series(write_ct_series(folder / "ct", **SYNTHETIC[request.param])), folder)
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    files = sorted((shared / "samples" / "ncct_ge_tilt").glob("*.dcm"))
+    return _write(plain_series(files), tmp_path_factory.mktemp("real"))
+
+
+def _assert_valid(written: Written) -> None:
+    dciodvfy = _tool("dciodvfy")
+    for path in written.every:
+        report = _run(dciodvfy, path)
+        assert not [line for line in report.splitlines() if line.startswith("Error")], report
+        assert "Segmentation" in report or "Comprehensive3DSR" in report
+
+
+def test_dciodvfy_finds_no_error_in_results_of_synthetic_series(synthetic: Written) -> None:
+    _assert_valid(synthetic)
+
+
+def test_dciodvfy_finds_no_error_in_results_of_a_real_scan(real: Written) -> None:
+    _assert_valid(real)
+
+
+def test_results_of_a_real_tilted_scan_agree_with_the_memory(real: Written) -> None:
+    analysis = aspects_analysis(real.series.image.stack)
+    assert analysis.labels is not None
+    seg = dcmread(real.seg)
+
+    verify_seg(seg, analysis.findings.segments, analysis.labels, real.series)
+    verify_sr(dcmread(real.sr), analysis.findings, real.series.headers, seg)
+
+
+def test_dcmtk_reads_the_whole_report(synthetic: Written) -> None:
+    text = _run(_tool("dsrdump"), synthetic.sr)
+
+    assert "Comprehensive 3D SR Document" in text
+    assert '"Alberta Stroke Program Early CT Score")="8' in text
+    assert text.count('"Referenced Segment"') == 20
+    assert not _complaints(text)
+
+
+def test_dcmtk_reads_the_report_of_a_rejected_study(synthetic: Written) -> None:
+    text = _run(_tool("dsrdump"), synthetic.rejected_sr)
+
+    assert "(BRAIN_NOT_PLAUSIBLE,99WILLIS" in text
+    assert " NUM:" not in text
+    assert not _complaints(text)
+
+
+def test_dcmtk_reads_the_segmentation(synthetic: Written) -> None:
+    text = _run(_tool("dcmdump"), "+P", "SegmentLabel", synthetic.seg)
+
+    assert [line.split("[")[1].split("]")[0] for line in text.splitlines()][:2] == [
+        "Left C",
+        "Left L",
+    ]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A running Orthanc."""
+
+    dicom_port: int
+    http_port: int
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5) as reply:
+            return json.load(reply)
+
+    def is_up(self) -> bool:
+        try:
+            return bool(self.get("/system"))
+        except OSError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    orthanc, folder = _tool("Orthanc"), tmp_path_factory.mktemp("orthanc")
+    archive = Archive(_free_port(), _free_port())
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "DicomPort": archive.dicom_port,
+        "HttpPort": archive.http_port,
+        "DicomAlwaysAllowStore": True,
+        "AuthenticationEnabled": False,
+        "Plugins": [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([orthanc, str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        _wait_until_up(archive, process, folder / "log")
+        yield archive
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_until_up(archive: Archive, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not archive.is_up():
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def test_an_archive_takes_the_results_into_the_source_study(
+    archive: Archive, tmp_path: Path
+) -> None:
+    paths = write_ct_series(tmp_path / "ct", shape=(12, 32, 32))
+    written = _write(plain_series(paths), tmp_path)
+    storescu = _tool("storescu")
+    address = ("127.0.0.1", str(archive.dicom_port))
+    for files in (tuple(paths), (written.seg, written.sr)):
+        text = _run(storescu, "-v", "-R", *address, *files)
+        assert "(Success)" in text and not _complaints(text), text
+
+    (study,) = (archive.get(f"/studies/{one}") for one in archive.get("/studies"))
+    modalities = sorted(
+        archive.get(f"/series/{one}")["MainDicomTags"]["Modality"] for one in study["Series"]
+    )
+    assert study["MainDicomTags"]["StudyInstanceUID"] == written.series.study_instance_uid
+    assert modalities == ["CT", "SEG", "SR"]
+    assert study["PatientMainDicomTags"]["PatientID"] == "SYN-1"

@@ -1,0 +1,110 @@
+"""An installation in a temporary folder: real database, folders and network, a queue in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.toy_pipeline import toy_pipelines, write_toy_bundle
+from willis_models.errors import BrokerUnavailable
+from willis_models.pipelines.base import Pipeline
+from willis_service import bootstrap
+from willis_service.application.routing import Dispatch
+from willis_service.bootstrap import Core
+from willis_service.domain.instance import IncomingInstance
+from willis_service.domain.peers import Destination
+from willis_service.settings import load_settings
+
+START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+
+@dataclass
+class HandClock:
+    """A clock that a test sets."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class MemoryQueue:
+    """A broker in memory, which can be away."""
+
+    analyses: list[str] = field(default_factory=list)
+    deliveries: list[tuple[str, Destination]] = field(default_factory=list)
+    is_away: bool = False
+
+    def put_analysis(self, job_id: str) -> None:
+        self._answer()
+        self.analyses.append(job_id)
+
+    def put_delivery(self, job_id: str, destination: Destination) -> None:
+        self._answer()
+        self.deliveries.append((job_id, destination))
+
+    def depth(self) -> int:
+        self._answer()
+        return len(self.analyses)
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise BrokerUnavailable("The queue is away.")
+
+
+@dataclass(frozen=True)
+class Toy:
+    """An installation and the parts that a test turns."""
+
+    core: Core
+    queue: MemoryQueue
+    clock: HandClock
+
+    def run(self, job_id: str) -> None:
+        worker = bootstrap.worker_of(self.core)
+        replace(worker.run_job, clock=self.clock)(job_id)
+
+
+def toy_core(
+    folder: Path,
+    pipelines: Callable[[], Mapping[str, Pipeline]] = toy_pipelines,
+    **given: Any,
+) -> Toy:
+    if not (folder / "bundles").exists():
+        write_toy_bundle(folder / "bundles")
+    settings = load_settings(
+        {},
+        data_dir=folder / "data",
+        bundle_root=folder / "bundles",
+        disk_reserve_mb=1,
+        broker_url="redis+socket:///nowhere",
+        **given,
+    )
+    core, queue, clock = bootstrap.build_core(settings, pipelines), MemoryQueue(), HandClock()
+    dispatch = Dispatch(queue, core.jobs, clock)
+    routing = replace(core.routing, dispatch=dispatch, clock=clock)
+    intake = replace(core.intake, clock=clock)
+    parts: dict[str, Any] = {"queue": queue, "dispatch": dispatch}
+    return Toy(replace(core, **parts, routing=routing, intake=intake), queue, clock)
+
+
+def incoming(
+    sop: str = "1.2.3.1", study: str = "1.2.3", content: bytes = b"pixels", **given: Any
+) -> IncomingInstance:
+    return IncomingInstance(
+        study_instance_uid=study,
+        series_instance_uid="1.2.3.9",
+        sop_instance_uid=sop,
+        sop_class_uid=given.get("sop_class", "1.2.840.10008.5.1.4.1.1.2"),
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        sender="SCANNER",
+        header=b"header",
+        data_set=content,
+    )

@@ -1,0 +1,27 @@
+"""The literal table of pipelines."""
+
+from __future__ import annotations
+
+import pytest
+
+from willis_models.errors import UnknownPipeline
+from willis_models.pipelines.registry import PIPELINES, pipeline_named
+from willis_models.runtime.bundle import latest_bundle
+
+
+def test_every_pipeline_is_listed_under_its_own_name() -> None:
+    assert {name: pipeline.name for name, pipeline in PIPELINES.items()} == {"aspects": "aspects"}
+    assert pipeline_named("aspects").roles[0].name == "ncct"
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UnknownPipeline, match=r"no pipeline perfuse.*aspects"):
+        pipeline_named("perfuse")
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_pipeline_has_a_bundle_made_for_it(name: str) -> None:
+    manifest = latest_bundle(name).manifest
+
+    assert manifest.pipeline == name
+    assert manifest.inputs[0].role in {role.name for role in PIPELINES[name].roles}

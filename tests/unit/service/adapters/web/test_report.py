@@ -1,0 +1,226 @@
+"""The page a radiologist reads: what it says, and what it must never say."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.aspects_findings import aspects_findings, region_labels, rejected_findings
+from tests.synthetic_ct import head_hu
+from willis_models.errors import InputError
+from willis_models.findings import INTENDED_USE_STATEMENT, Findings
+from willis_models.pipelines.base import Analysis, InputImage
+from willis_models.volume import SliceStack
+from willis_service.adapters.web.advice import ADVICE
+from willis_service.adapters.web.palette import LOOKS
+from willis_service.adapters.web.report import NOTHING_FOUND, Report, render_report
+from willis_service.domain.study_facts import StudyFacts
+
+FACTS = StudyFacts(patient_name="Doe, Jane <b>", patient_id="4711", accession_number="A-1")
+
+
+class _Text(HTMLParser):
+    """The page's visible words, and every tag with its attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._hidden = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._hidden = tag in ("style", "title")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def _image(row_sign: int = 1) -> InputImage:
+    """The synthetic head with its rows stored from right to left, or the other way round."""
+    shape, pixel = (16, 96, 96), 2.2
+    origins = np.array([-row_sign * 47.5 * pixel, -47.5 * pixel, 0]) + np.arange(16)[
+        :, None
+    ] * np.array([0, 0, 6.0 * row_sign])
+    origins[:, 2] -= row_sign * 45.0
+    row, column = np.array([row_sign * pixel, 0, 0]), np.array([0, pixel, 0])
+    blank = SliceStack(np.zeros(shape, np.float32), origins, row, column)
+    z, y, x = np.mgrid[tuple(slice(0, n) for n in shape)]
+    hu = head_hu(blank.to_world(np.stack([z, y, x], axis=-1).astype(float)))
+    return InputImage(blank.with_voxels(hu.astype(np.float32)))
+
+
+def _report(findings: Findings, row_sign: int = 1) -> Report:
+    image = _image(row_sign)
+    return render_report(Analysis(findings, region_labels(image.stack), "ncct"), image, FACTS)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return _report(aspects_findings())
+
+
+@pytest.fixture(scope="module")
+def page(report: Report) -> _Text:
+    return _Text(report.html)
+
+
+def test_the_score_and_its_range_stand_first(page: _Text) -> None:
+    assert page.text.index("PATIENT RIGHT 10 / 10") < page.text.index("PATIENT LEFT 8 / 10")
+    assert "between 7 and 8" in page.text
+    assert page.text.index("8 / 10") < page.text.index("Quality of the input")
+
+
+def test_it_says_what_was_found_and_how_the_side_was_chosen(page: _Text) -> None:
+    assert "Patient LEFT: I, M2 above threshold; M5 indeterminate." in page.text
+    assert "Patient RIGHT: C not assessable." in page.text
+    assert "The side with more affected regions." in page.text
+
+
+def test_the_table_has_ten_rows_with_both_sides(page: _Text) -> None:
+    rows = re.findall(r"<tr><td class=\"name\"><b>(\w+)</b>", _report(aspects_findings()).html)
+
+    assert rows == ["C", "L", "I", "IC", "M1", "M2", "M3", "M4", "M5", "M6"]
+    assert "M2 ASPECTS region M2, MCA cortex lateral to insula" in page.text
+    assert "27.2 4.2 0.87 0.88 affected" in page.text
+
+
+def test_the_statement_model_timings_quality_and_limits_are_there(page: _Text) -> None:
+    assert page.text.count(INTENDED_USE_STATEMENT) == 2
+    assert "aspects-regions 1.0.0" in page.text and "ab" * 32 in page.text
+    assert "prepare 2.5 s" in page.text and "in all 4.2 s" in page.text
+    assert "A gantry tilt of 18.5° was corrected." in page.text
+    assert "Performance on patients: not measured." in page.text
+    assert "patient LEFT" in page.text and "Radiological convention" in page.text
+
+
+def test_the_page_loads_nothing_from_outside(page: _Text) -> None:
+    links = [
+        value
+        for _, attributes in page.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "action", "data", "srcset")
+    ]
+
+    assert [str(link)[:22] for link in links] == ["data:image/png;base64,"]
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert not re.search(r"url\(|@import", _report(aspects_findings()).html)
+
+
+def test_text_from_the_study_is_escaped(report: Report, page: _Text) -> None:
+    assert "Doe, Jane <b>" in page.text
+    assert "Doe, Jane <b>" not in report.html
+
+
+def test_nothing_found_does_not_exclude_stroke() -> None:
+    none = aspects_findings(affected=(), indeterminate=(), not_assessable=())
+    some = _Text(_report(aspects_findings(affected=())).html)
+
+    assert NOTHING_FOUND == "No region above threshold; does not exclude stroke."
+    assert NOTHING_FOUND in _Text(_report(none).html).text
+    assert NOTHING_FOUND in some.text and "M5 indeterminate" in some.text
+    assert NOTHING_FOUND not in _Text(_report(aspects_findings()).html).text
+
+
+def test_a_missing_score_is_a_dash_and_never_a_number() -> None:
+    blank = {"score": None, "lowest": None, "highest": None}
+    findings = aspects_findings()
+    scores = tuple(score.model_copy(update=blank) for score in findings.scores)
+    page = _Text(_report(findings.model_copy(update={"scores": scores})).html)
+
+    assert "/ 10" not in page.text
+    assert "PATIENT LEFT – not assessable" in page.text  # noqa: RUF001
+
+
+@pytest.mark.parametrize("row_sign", [1, -1])
+def test_an_affected_left_region_is_drawn_on_the_images_right(row_sign: int) -> None:
+    report = _report(aspects_findings(("left_M2",), (), ()), row_sign)
+    places = _places_of(report.png, LOOKS["affected"].colour)
+    width = Image.open(io.BytesIO(report.png)).width
+
+    annotated = [x for x in places if x > width / 2]
+    assert len(annotated) > 200
+    assert min(annotated) > 0.75 * width
+
+
+def _places_of(png: bytes, colour: tuple[int, int, int]) -> list[int]:
+    """Columns of the picture points of exactly this colour, the legend at the foot left out."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)))[:-90]
+    return np.nonzero((pixels == colour).all(axis=-1))[1].tolist()
+
+
+def test_every_panel_is_marked_and_only_the_right_half_is_annotated(report: Report) -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(report.png)).convert("RGB"))
+    is_coloured = (pixels.max(axis=-1).astype(int) - pixels.min(axis=-1)) > 60
+    half = pixels.shape[1] // 2
+
+    assert not is_coloured[:-90, :half].any()
+    assert is_coloured[:-90, half:].any()
+
+
+def test_the_picture_is_the_one_in_the_page(report: Report) -> None:
+    import base64
+
+    assert base64.b64encode(report.png).decode() in report.html
+
+
+def _all_leaves(error: type[InputError]) -> Iterator[type[InputError]]:
+    public = [kind for kind in error.__subclasses__() if not kind.__name__.startswith("_")]
+    yield from (leaf for kind in public for leaf in _all_leaves(kind))
+    if not public:
+        yield error
+
+
+def test_there_is_advice_for_every_reason_to_refuse() -> None:
+    assert {leaf.code for leaf in _all_leaves(InputError)} <= ADVICE.keys()
+
+
+@pytest.mark.parametrize("code", ["CONTRAST_GIVEN", "SOME_NEW_CHECK"])
+def test_a_rejected_study_shows_the_reason_and_what_to_do_and_no_numbers(code: str) -> None:
+    findings = rejected_findings(code, "Contrast agent was given.")
+    report = render_report(Analysis(findings), None, FACTS)
+    page = _Text(report.html)
+
+    assert "Not analysed Contrast agent was given. What to do:" in page.text
+    assert code in page.text and INTENDED_USE_STATEMENT in page.text
+    assert "/ 10" not in page.text and "HU" not in page.text
+    assert NOTHING_FOUND not in page.text
+    assert Image.open(io.BytesIO(report.png)).width > 600
+
+
+def test_equal_input_gives_the_same_report(report: Report) -> None:
+    assert _report(aspects_findings()) == report
+
+
+def test_findings_without_any_voxel_still_give_a_page() -> None:
+    image = _image()
+    labels = np.zeros(image.stack.shape, np.uint8)
+    report = render_report(Analysis(aspects_findings((), (), ()), labels, "ncct"), image, FACTS)
+
+    assert NOTHING_FOUND in _Text(report.html).text
+
+
+def test_a_region_too_small_to_draw_does_not_cost_the_page() -> None:
+    hu = np.full((6, 16, 16), 30, dtype=np.int16)
+    origins = np.array([[-120.0, -120.0, 5.0 * k] for k in range(6)])
+    stack = SliceStack(hu, origins, np.array([15.0, 0.0, 0.0]), np.array([0.0, 15.0, 0.0]))
+    labels = np.zeros(stack.shape, dtype=np.uint8)
+    for number in range(1, 21):
+        labels[number % 6, 4 + number // 4, number % 8 + 4] = number
+    analysis = Analysis(aspects_findings(), labels, "ncct")
+    assert render_report(analysis, InputImage(stack), FACTS).png.startswith(b"\x89PNG")

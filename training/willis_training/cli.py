@@ -120,6 +120,9 @@ def evaluate(
     test_cases: TestCases = 30,
     syn_cases: SynCases = 2,
     page: Page = PAGE,
+    first: Annotated[
+        int, typer.Option(help="Number of the first test study: another number, other studies.")
+    ] = 5000,
 ) -> None:
     """Judge the newest bundle on the test heads; write the evaluation page."""
     from willis_training.aspects.command import judge_bundle, newest
@@ -127,7 +130,7 @@ def evaluate(
 
     shop, plan, _ = context.obj
     bundle = newest(shop)
-    _, summary = judge_bundle(shop, bundle, test_cases, syn_cases, plan.threads)
+    _, summary = judge_bundle(shop, bundle, test_cases, syn_cases, plan.threads, first)
     write_page(page, bundle.manifest, summary)
     shop.report(f"wrote {page}")
 

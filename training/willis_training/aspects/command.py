@@ -23,6 +23,7 @@ from willis_training.aspects import recipe
 from willis_training.aspects.bundle import load_network, publish_bundle
 from willis_training.aspects.cases import TrainingCase, make_cases
 from willis_training.aspects.evaluate import (
+    FIRST_TEST_NUMBER,
     CaseResult,
     evaluate_head,
     save_results,
@@ -170,13 +171,20 @@ def _training_facts(shop: Workshop, fitted: FittedStates) -> dict[str, Any]:
 
 
 def judge_bundle(
-    shop: Workshop, bundle: Bundle, cases_a_head: int, syn_cases_a_head: int, workers: int
+    shop: Workshop,
+    bundle: Bundle,
+    cases_a_head: int,
+    syn_cases_a_head: int,
+    workers: int,
+    first: int = FIRST_TEST_NUMBER,
 ) -> tuple[list[CaseResult], dict[str, Any]]:
     """Evaluate a bundle on the test heads, a head a process; results and their summary."""
     results: list[CaseResult] = []
     heads = heads_of(shop.heads, "test")
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        work = partial(_judge_head, bundle.folder, shop.cache, cases_a_head, syn_cases_a_head)
+        work = partial(
+            _judge_head, bundle.folder, shop.cache, cases_a_head, syn_cases_a_head, first
+        )
         for path, found in zip(heads, pool.map(work, heads), strict=True):
             results += found
             shop.report(f"{path.stem}: {summary_line(results)}")
@@ -185,13 +193,13 @@ def judge_bundle(
 
 
 def _judge_head(
-    folder: Path, cache: Path, cases: int, syn_cases: int, head: Path
+    folder: Path, cache: Path, cases: int, syn_cases: int, first: int, head: Path
 ) -> list[CaseResult]:
     from willis_training.aspects.syn_baseline import syn_atlas  # imports antspyx: slow
 
     bundle = load_bundle(folder)
     predictor = open_predictor(bundle, threads=1)
-    return evaluate_head(bundle, predictor, head, cases, cache, syn_atlas, syn_cases)
+    return evaluate_head(bundle, predictor, head, cases, cache, syn_atlas, syn_cases, first)
 
 
 def evaluation_document(results: list[CaseResult], summary: dict[str, Any]) -> dict[str, Any]:

@@ -68,13 +68,14 @@ def evaluate_head(
     cache: Path,
     syn: SynBaseline | None = None,
     syn_cases: int = 0,
+    first: int = FIRST_TEST_NUMBER,
 ) -> list[CaseResult]:
-    """Analyse ``cases`` new scans of one prepared head; SyN only on the first ``syn_cases``."""
+    """Analyse scans ``first`` and on of one prepared head; SyN only on the first ``syn_cases``."""
     lesions = Lesions.load(cache)
     anatomy = Anatomy(load_head(head))
     results = []
     for n in range(cases):
-        number = FIRST_TEST_NUMBER + n
+        number = first + n
         scan = draw_scan(anatomy, lesions, number, stroke_share=STROKE_SHARE)
         with_syn = syn if n < syn_cases else None
         results.append(judge(anatomy.head.name, number, scan, bundle, predictor, with_syn))

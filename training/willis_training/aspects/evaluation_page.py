@@ -170,7 +170,9 @@ the studies are simulated: [simulation.md](simulation.md).
 
 Weights `{manifest.weights_sha256[:16]}`, {training.get("iterations_done")} iterations on
 {training.get("simulated_cases")} simulated studies of {len(training.get("training_heads", []))}
-heads; thresholds chosen out of fold on the training heads and the head for selection.
+heads; thresholds chosen out of fold on the training heads and the head for selection. Two rules
+were added after a first look at test studies; what that means, and the figures on studies that
+nobody had looked at, are in [a decision of its own](decisions/old-infarct-and-side.md).
 
 {evaluation_table(summary)}"""
     )

@@ -128,7 +128,8 @@ def score_side(
 def select_side(states: Sequence[RegionState], scores: Sequence[SideScore]) -> SideSelection:
     """The side with more affected regions; on a tie the one with the stronger evidence.
 
-    A side that can't be scored, because too much of it is not assessable, does not lead.
+    A side that can't be scored, because too much of it is not assessable, does not lead; and no
+    side leads whose regions together show less evidence than the other side's.
     """
     counts = {s.side: len(s.affected) if s.score is not None else 0 for s in scores}
     if not any(counts.values()):
@@ -145,6 +146,12 @@ def select_side(states: Sequence[RegionState], scores: Sequence[SideScore]) -> S
         )
     weight = {side: sum(i.probability or 0.0 for i in states if i.side == side) for side in SIDES}
     side = max(SIDES, key=lambda s: (counts[s], weight[s]))
+    if weight[side] < max(weight.values()):
+        return SideSelection(
+            side=None,
+            how="The sides contradict each other: one has more affected regions, the other more "
+            "evidence over all regions. This does not exclude stroke.",
+        )
     tied = counts[SIDES[0]] == counts[SIDES[1]]
     how = "stronger evidence at equal counts" if tied else "more affected regions"
     return SideSelection(

@@ -198,3 +198,14 @@ def test_a_side_that_can_not_be_scored_does_not_lead() -> None:
 
     assert found.side is None
     assert "The left side can't be scored" in found.how
+
+
+def test_no_side_leads_where_count_and_evidence_contradict_each_other() -> None:
+    """One false alarm on one side must not outvote a whole hemisphere of doubt on the other."""
+    states = judged({15: 0.85, **dict.fromkeys((1, 2, 3, 4, 5), 0.45)})
+
+    found = select_side(list(states.values()), [score(states, "left"), score(states, "right")])
+
+    assert states[15].state == "affected"
+    assert found.side is None
+    assert "contradict" in found.how

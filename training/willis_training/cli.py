@@ -37,6 +37,11 @@ SynCases = Annotated[int, typer.Option(help="How many of them SyN is run on (a m
 Page = Annotated[Path, typer.Option(help="The evaluation page to write.")]
 Threads = Annotated[int, typer.Option(help="Threads for training, processes for simulation.")]
 
+StartFrom = Annotated[
+    Path | None,
+    typer.Option(help="Weights (best.pt of an earlier run, any grid) that training begins with."),
+]
+
 CORES = os.cpu_count() or 1
 DOCS = Path("docs")
 DATA, CACHE, PAGE = Path("../shared"), Path(".cache"), Path("docs/evaluation.md")
@@ -59,13 +64,20 @@ def everything(
     syn_cases: SynCases = 2,
     page: Page = PAGE,
     threads: Threads = CORES,
+    start_from: StartFrom = None,
 ) -> None:
     """Retrain from the shared atlas and publish the next version."""
     from willis_training.aspects.command import Workshop, retrain
-    from willis_training.aspects.regions_fit import FitPlan
+    from willis_training.aspects.regions_fit import FitPlan, best_device
 
     shop = Workshop(data, cache, bundles, Console().print)
-    context.obj = (shop, FitPlan(iterations=iterations, threads=threads), cases_a_head)
+    plan = FitPlan(
+        iterations=iterations,
+        threads=threads,
+        start_from=None if start_from is None else str(start_from),
+        device=best_device(),
+    )
+    context.obj = (shop, plan, cases_a_head)
     if context.invoked_subcommand is None:
         _require_atlas(data)
         retrain(shop, context.obj[1], cases_a_head, test_cases, syn_cases, page)

@@ -14,7 +14,10 @@ from torch import nn
 from willis_models.runtime.session import open_session
 
 OPSET = 20
-MAX_DIFFERENCE = 1e-3
+# ONNX Runtime sums the half million voxels of an instance norm in single precision, which moves
+# single probabilities at a boundary by 2e-3 (torch: 3e-6 against double precision). Dice and volume
+# are the sharp limits.
+MAX_DIFFERENCE = 5e-3
 MIN_DICE = 0.999
 MAX_VOLUME_CHANGE = 0.002
 

@@ -66,7 +66,7 @@ def test_altered_weights_are_drift(network: BothSides, exported: Path, images: n
 
 @pytest.mark.parametrize(
     "parity",
-    [Parity(2e-3, 1.0, 0.0), Parity(0.0, 0.998, 0.0), Parity(0.0, 1.0, 0.003)],
+    [Parity(6e-3, 1.0, 0.0), Parity(0.0, 0.998, 0.0), Parity(0.0, 1.0, 0.003)],
     ids=["probability", "Dice", "volume"],
 )
 def test_each_figure_alone_closes_the_gate(parity: Parity) -> None:

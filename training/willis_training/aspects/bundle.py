@@ -58,7 +58,7 @@ def load_network(folder: Path) -> BothSides:
     """The best weights of a training folder, ready for inference."""
     widths = tuple(json.loads((folder / "plan.json").read_text())["widths"])
     network = RegionUNet(UNetShape(1, 11, widths))
-    network.load_state_dict(torch.load(folder / "best.pt", weights_only=True))
+    network.load_state_dict(torch.load(folder / "best.pt", weights_only=True, map_location="cpu"))
     return BothSides(network).eval()
 
 

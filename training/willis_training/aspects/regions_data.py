@@ -53,9 +53,12 @@ def service_input(case: TrainingCase, intensity: IntensityTransform) -> NDArray[
 
 
 def draw_sample(
-    case: TrainingCase, intensity: IntensityTransform, rng: np.random.Generator
+    case: TrainingCase,
+    intensity: IntensityTransform,
+    rng: np.random.Generator,
+    device: str = "cpu",
 ) -> Sample:
-    """One hemisphere, augmented: image (1, z, y, x) and labels 0-10 (z, y, x).
+    """One hemisphere, augmented on ``device``: image (1, z, y, x) and labels 0-10 (z, y, x).
 
     Raw, unstripped or as in the service; the right hemisphere is drawn as a mirrored left one.
     """
@@ -68,8 +71,8 @@ def draw_sample(
         image, labels = service_input(case, intensity), case.regions
     if rng.random() < 0.5:
         image, labels = image[..., ::-1], MIRRORED_LABEL[labels[..., ::-1]]
-    x = torch.from_numpy(np.ascontiguousarray(image))[None, None]
-    y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.float32))[None, None]
+    x = torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device)
+    y = torch.from_numpy(np.ascontiguousarray(labels)).to(device).float()[None, None]
     x, y = _deform(x, y, rng)
     image_half, labels_half = left_half(_recolour(x, rng)[0]), left_half(y[0, 0].long())
     return image_half, torch.where(labels_half > 10, 0, labels_half)
@@ -81,8 +84,9 @@ def _deform(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> Sampl
     linear = np.eye(3) + rng.normal(0.0, 0.025, (3, 3))
     shift = rng.normal(0.0, 0.025, (3, 1))
     theta = torch.tensor(np.hstack([linear, shift]), dtype=torch.float32)[None]
-    where = torch.nn.functional.affine_grid(theta, [1, 1, *shape], align_corners=False)
+    where = torch.nn.functional.affine_grid(theta.to(x.device), [1, 1, *shape], align_corners=False)
     coarse = torch.tensor(rng.normal(0.0, 0.022, (1, 3, 5, 6, 5)), dtype=torch.float32)
+    coarse = coarse.to(x.device)
     warp = torch.nn.functional.interpolate(coarse, shape, mode="trilinear", align_corners=True)
     where = where + warp.permute(0, 2, 3, 4, 1)
     sample = torch.nn.functional.grid_sample
@@ -98,5 +102,5 @@ def _recolour(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     changed = x * float(rng.uniform(0.85, 1.15)) + float(rng.normal(0.0, 0.03))
     if rng.random() < 0.5:
         noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
-        changed = changed + float(rng.uniform(0.0, 0.03)) * noise
+        changed = changed + float(rng.uniform(0.0, 0.03)) * noise.to(x.device)
     return (changed * inside).clamp(0.0, 1.0)

@@ -32,8 +32,18 @@ class FitPlan:
     warm_up: int = 100
     ema: float = 0.995
     validate_every: int = 250
+    batch: int = 1
     threads: int = 1
     seed: int = 7
+    start_from: str | None = None
+    """Weights to begin with, of the same widths; a file written by an earlier run."""
+    device: str = "cpu"
+    """Where torch computes: ``cpu`` or ``cuda``; ``best_device`` chooses."""
+
+
+def best_device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass
@@ -78,15 +88,19 @@ def fit(
 def _start(plan: FitPlan, folder: Path) -> FitState:
     torch.manual_seed(plan.seed)
     network = RegionUNet(UNetShape(1, 11, plan.widths))
+    if plan.start_from is not None:
+        network.load_state_dict(torch.load(plan.start_from, weights_only=True))
     # torch's type hints leave memory_format out; the call works in place.
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network.to(plan.device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(
         network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
     )
     state = FitState(network, average, optimiser)
     if (folder / "last.pt").exists():
-        stored: dict[str, Any] = torch.load(folder / "last.pt", weights_only=True)
+        stored: dict[str, Any] = torch.load(
+            folder / "last.pt", weights_only=True, map_location=plan.device
+        )
         network.load_state_dict(stored["network"])
         average.load_state_dict(stored["average"])
         optimiser.load_state_dict(stored["optimiser"])
@@ -99,13 +113,16 @@ def _step(
 ) -> float:
     """One optimiser step; the randomness depends on the step alone, so that a resume repeats it."""
     rng = np.random.default_rng((plan.seed, state.step))
-    image, labels = draw_sample(training.draw(rng), intensity, rng)
+    samples = [
+        draw_sample(training.draw(rng), intensity, rng, plan.device) for _ in range(plan.batch)
+    ]
     for group in state.optimiser.param_groups:
         group["lr"] = _learning_rate(plan, state.step)
-    batch = image[None].contiguous(memory_format=torch.channels_last_3d)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = state.network(batch)
-    loss = dice_ce(logits.float(), labels[None])
+    images = torch.stack([image for image, _ in samples])
+    labels = torch.stack([labels for _, labels in samples])
+    with torch.autocast(plan.device, torch.bfloat16):
+        logits = state.network(images.contiguous(memory_format=torch.channels_last_3d))
+    loss = dice_ce(logits.float(), labels)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 2.0)
@@ -132,10 +149,12 @@ def _average(state: FitState, plan: FitPlan) -> None:
 
 def predict(network: RegionUNet, image: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Labels (z, y, x) for a prepared image (z, y, x)."""
-    batch = torch.from_numpy(image)[None, None].contiguous(memory_format=torch.channels_last_3d)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    device = next(network.parameters()).device
+    batch = torch.from_numpy(image)[None, None].to(device)
+    batch = batch.contiguous(memory_format=torch.channels_last_3d)
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
         classes = BothSides(network)(batch)[0].argmax(0)
-    labels: NDArray[np.uint8] = classes.to(torch.uint8).numpy()
+    labels: NDArray[np.uint8] = classes.to(torch.uint8).cpu().numpy()
     return labels
 
 

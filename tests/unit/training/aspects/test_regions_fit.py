@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,23 @@ def test_predicted_labels_lie_on_their_own_side() -> None:
     assert labels[..., :16].max() > 10 or not labels[..., :16].any()
     assert not ((labels[..., :16] > 0) & (labels[..., :16] <= 10)).any()
     assert not (labels[..., 16:] > 10).any()
+
+
+def test_a_run_can_begin_with_the_weights_of_an_earlier_one(
+    tmp_path: Path, pools: tuple[CasePool, CasePool]
+) -> None:
+    earlier = fit(PLAN, *pools, INTENSITY, tmp_path / "earlier", lambda line: None)
+    plan = replace(PLAN, iterations=1, learning_rate=0.0, start_from=str(earlier))
+
+    later = fit(plan, *pools, INTENSITY, tmp_path / "later", lambda line: None)
+
+    first, second = (torch.load(path, weights_only=True) for path in (earlier, later))
+    assert all(torch.allclose(first[name], second[name]) for name in first)
+
+
+def test_a_step_can_take_several_samples(tmp_path: Path, pools: tuple[CasePool, CasePool]) -> None:
+    lines: list[str] = []
+
+    fit(replace(PLAN, batch=2, iterations=1), *pools, INTENSITY, tmp_path, lines.append)
+
+    assert lines[-1].startswith("step 1 ")

@@ -81,6 +81,7 @@ QUALITY_MESSAGE = private("QUALITY-MESSAGE", "Message of the quality item")
 REJECTION = private("REJECTION", "Reason why the study was not analysed")
 REJECTION_MESSAGE = private("REJECTION-TEXT", "Why the study was not analysed, in words")
 LIMIT = private("LIMIT", "Known limit of the model")
+AMENDMENT = private("AMENDMENT", "Amended result")
 INTENDED_USE = private("INTENDED-USE", "Intended use statement")
 
 STATES: dict[str, Code] = {
@@ -130,6 +131,7 @@ def private_codes() -> tuple[Code, ...]:
         REJECTION,
         REJECTION_MESSAGE,
         LIMIT,
+        AMENDMENT,
         INTENDED_USE,
     )
     mine = {code for code in used if code.scheme == PRIVATE_SCHEME}

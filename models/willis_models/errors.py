@@ -30,15 +30,25 @@
     ├── RequestError                   the caller asked for something that does not exist
     │   ├── UnknownPipeline
     │   ├── UnknownStudy
+    │   ├── UnknownObject
     │   ├── UnknownJob
+    │   ├── UnknownDelivery
+    │   ├── UnknownRequester
     │   ├── NotReady
+    │   ├── ResultRetracted
+    │   ├── DeliveryConflict
+    │   ├── NotFailed
     │   ├── BadUpload
     │   └── UploadTooLarge
     └── ServiceError                   this installation can't do it now; retrying may help
         ├── StorageFull
         ├── BrokerUnavailable
+        ├── DatabaseUnavailable
+        ├── QueueTooLong
         ├── DeadlineExceeded
         ├── WorkerLost
+        ├── NoResultInTime
+        ├── StudyNotRouted
         ├── DestinationUnreachable
         └── DestinationRefused
 
@@ -225,16 +235,52 @@ class UnknownStudy(RequestError):
     code = "UNKNOWN_STUDY"
 
 
+class UnknownObject(RequestError):
+    """No such series, instance or frame is held."""
+
+    code = "UNKNOWN_OBJECT"
+
+
 class UnknownJob(RequestError):
     """No job has this identifier."""
 
     code = "UNKNOWN_JOB"
 
 
+class UnknownDelivery(RequestError):
+    """No delivery has this identifier."""
+
+    code = "UNKNOWN_DELIVERY"
+
+
+class UnknownRequester(RequestError):
+    """A peer asks for storage commitment, and no address is configured to report to."""
+
+    code = "UNKNOWN_REQUESTER"
+
+
 class NotReady(RequestError):
     """The job has not ended, or ended without this result."""
 
     code = "RESULT_NOT_READY"
+
+
+class ResultRetracted(RequestError):
+    """The result was withdrawn by a person: nobody may act on it."""
+
+    code = "RESULT_RETRACTED"
+
+
+class DeliveryConflict(RequestError):
+    """The delivery is in a state that does not allow it."""
+
+    code = "DELIVERY_CONFLICT"
+
+
+class NotFailed(RequestError):
+    """Only a failed job that no later one replaces can be tried again."""
+
+    code = "JOB_NOT_FAILED"
 
 
 class BadUpload(RequestError):
@@ -268,6 +314,22 @@ class BrokerUnavailable(ServiceError):
     code = "BROKER_UNAVAILABLE"
 
 
+class DatabaseUnavailable(ServiceError):
+    """The database does not answer, or is held by somebody else for too long."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+
+class QueueTooLong(ServiceError):
+    """More work waits than can be done in time: what comes now would come too late."""
+
+    code = "QUEUE_TOO_LONG"
+
+    def __init__(self, message: str, retry_after_s: int = 30) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class DeadlineExceeded(ServiceError):
     """A step took longer than it may."""
 
@@ -278,6 +340,20 @@ class WorkerLost(ServiceError):
     """The analysis ended its worker process more often than it may be tried."""
 
     code = "WORKER_LOST"
+    retryable = False
+
+
+class NoResultInTime(ServiceError):
+    """The study has no result yet, after the time within which each study has one."""
+
+    code = "NO_RESULT_IN_TIME"
+    retryable = False
+
+
+class StudyNotRouted(ServiceError):
+    """The study was received and no analysis could be ordered for it."""
+
+    code = "STUDY_NOT_ROUTED"
     retryable = False
 
 

@@ -1,7 +1,7 @@
 """What a pipeline found: one versioned JSON document for all pipelines.
 
 Findings carry their evidence, what was not assessable, and the intended-use statement. A rejected
-study has a reason and no numbers.
+study has a reason and no numbers, and so has one whose analysis failed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INTENDED_USE_STATEMENT = (
 
 State = Literal["unaffected", "affected", "indeterminate", "not_assessable"]
 Outcome = Literal["pass", "warn", "reject"]
-Status = Literal["succeeded", "rejected"]
+Status = Literal["succeeded", "rejected", "failed"]
 
 
 class _Frozen(BaseModel):
@@ -57,7 +57,7 @@ class QualityItem(_Frozen):
 
 
 class Rejection(_Frozen):
-    """Why no numbers are given."""
+    """Why no numbers are given: the study was rejected, or its analysis failed."""
 
     code: str
     message: str
@@ -116,6 +116,28 @@ class ModelIdentity(_Frozen):
     execution_provider: str
 
 
+class Amendment(_Frozen):
+    """The earlier result that the findings take the place of, and what it said."""
+
+    job_id: str
+    status: Status
+    scores: tuple[SideScore, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The amendment in words, as it stands in the report."""
+        return f"Amended result: it replaces an earlier one, which {self._earlier}."
+
+    @property
+    def _earlier(self) -> str:
+        if self.status == "failed":
+            return "said that the study could not be analysed"
+        if self.status == "rejected":
+            return "did not score the study"
+        given = [f"{one.side} {one.score}" for one in self.scores if one.score is not None]
+        return f"gave the score {', '.join(given)}" if given else "gave no score"
+
+
 class Findings(_Frozen):
     """The answer of one pipeline for one study."""
 
@@ -126,6 +148,7 @@ class Findings(_Frozen):
     model: ModelIdentity | None = None
     quality: tuple[QualityItem, ...] = ()
     rejection: Rejection | None = None
+    amends: Amendment | None = None
     scores: tuple[SideScore, ...] = ()
     side_selection: SideSelection | None = None
     segments: tuple[SegmentFinding, ...] = ()
@@ -133,11 +156,11 @@ class Findings(_Frozen):
     timings_s: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _rejected_has_reason_and_no_numbers(self) -> Findings:
-        if (self.status == "rejected") != (self.rejection is not None):
-            raise ValueError("Findings are rejected exactly when they carry a rejection.")
+    def _without_numbers_exactly_with_a_reason(self) -> Findings:
+        if (self.status == "succeeded") != (self.rejection is None):
+            raise ValueError("Findings carry a rejection exactly when the study was not analysed.")
         if self.rejection is not None and (self.segments or self.scores):
-            raise ValueError("A rejected study carries no numbers.")
+            raise ValueError("A study that was not analysed carries no numbers.")
         return self
 
     def segment(self, key: str) -> SegmentFinding:

@@ -18,6 +18,7 @@ from willis_models.errors import WillisError
 from willis_models.findings import INTENDED_USE_STATEMENT
 from willis_service.adapters.telemetry.logs import configure_logs
 from willis_service.commands.console import err, out
+from willis_service.commands.delivery_app import deliveries_app, retention_command
 from willis_service.commands.exit_codes import ExitCode, exit_code_of
 from willis_service.domain.peers import Destination, checked_ae_title
 from willis_service.settings import (
@@ -38,6 +39,7 @@ _EPILOG = """Examples:
   willis demo                                 see the whole way once
   willis predict folder --out results         analyse here, without a service
   willis serve                                receiver, REST API and worker
+  willis rules try folder                     which series would be analysed, and why?
   willis send folder --to WILLIS@host:11112   send a study to a service
 
 Settings are environment variables named WILLIS_...
@@ -55,6 +57,15 @@ _app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+_rules = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Which series goes to which pipeline: check a rule file, and try it on a study.",
+)
+_app.add_typer(_rules, name="rules")
+_app.add_typer(deliveries_app, name="deliveries")
+_app.command("retention")(retention_command)
+
 Study = Annotated[
     Path, typer.Argument(exists=True, help="Folder of DICOM files, or one NIfTI file in HU.")
 ]
@@ -66,6 +77,8 @@ class Role(StrEnum):
 
     ALL = "all"
     RECEIVER = "receiver"
+    KEEPER = "keeper"
+    COURIER = "courier"
     WORKER = "worker"
     API = "api"
 
@@ -168,6 +181,57 @@ def send(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     raise typer.Exit(command(study, destination, title))
+
+
+@_rules.command(
+    "check",
+    epilog="""Examples:
+
+\b
+  willis rules check my-rules.toml
+  willis rules check                  the rules that this installation uses
+
+Exit codes: 0 the file is right, 2 it is not. docs/routing.md explains every key.
+""",
+)
+def check_rules(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="TOML file; WILLIS_RULES_FILE or the shipped rules if left out."),
+    ] = None,
+) -> None:
+    """Say what is wrong in a rule file and what to write, or list its rules."""
+    from willis_service.commands.rules import check as command
+
+    raise typer.Exit(command(_settings(), file))
+
+
+@_rules.command(
+    "try",
+    epilog="""Examples:
+
+\b
+  willis rules try /images/one-study
+  willis rules try /images/one-study --rules my-rules.toml --sender STROKE_CT
+
+Nothing is sent, stored or analysed. Exit codes: 0 at least one pipeline would analyse the
+study, 2 wrong usage or a wrong rule file, 3 nothing would be analysed.
+""",
+)
+def try_rules(
+    study: Annotated[Path, typer.Argument(exists=True, help="Folder of one DICOM study.")],
+    rules: Annotated[
+        Path | None, typer.Option(help="Rule file to try instead of the installation's own.")
+    ] = None,
+    sender: Annotated[
+        str | None,
+        typer.Option(help="As if this AE title had sent it; without it senders are not asked."),
+    ] = None,
+) -> None:
+    """Show for each series of a study which rule takes it, which is chosen, and why."""
+    from willis_service.commands.rules import try_rules as command
+
+    raise typer.Exit(command(_settings(), study, rules, sender))
 
 
 @_app.command()

@@ -1,13 +1,17 @@
-"""What one process of the service does: receive, answer REST, or work. All run in the foreground.
+"""What one process of the service does, in the foreground: receive, keep time, answer, work.
 
 Each function returns after SIGTERM or SIGINT, when what was under way has ended.
 """
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,13 +19,22 @@ import uvicorn
 
 from willis_models.errors import WillisError
 from willis_service.adapters.telemetry.logs import configure_logs
-from willis_service.application.complete import Reconcile, RouteCompleteStudies
 from willis_service.bootstrap import (
+    Core,
+    KeeperPresence,
+    alarms_of,
     build_api,
     build_core,
     completeness_of,
+    courier_of,
+    description_of,
+    doors_of,
+    journaled,
+    keeper_presence_of,
     receiver_of,
     reconciler_of,
+    reports_of,
+    sweeper_of,
     worker_of,
     worker_process_of,
 )
@@ -30,6 +43,10 @@ from willis_service.shipped import PipelineSource, shipped_pipelines
 
 _LOG = structlog.get_logger(__name__)
 _RECONCILE_EVERY_S = 5.0
+_SWEEP_EVERY_S = 3600.0
+_REPORT_EVERY_S = 1.0
+_SETTLED_S = 2.0
+_LAST_ROUND_S = 5.0
 OnReady = Callable[[], None]
 
 
@@ -40,17 +57,61 @@ def _nothing() -> None:
 def run_receiver(
     settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
 ) -> None:
-    """Receive over DICOM, route complete studies, and put back lost jobs."""
+    """Receive over DICOM."""
     _start_logs(settings, "receiver")
     stop = _stop_on_signal()
     core = build_core(settings, source)
-    running = receiver_of(core).start(settings.dicom_bind, settings.dicom_port)
-    _LOG.info("receiver_listens", address=f"{settings.dicom_bind}:{running.port}")
+    try:
+        with journaled(core) as receiving:
+            running = receiver_of(receiving).start(*doors_of(settings))
+            _spare_the_collector()
+            _LOG.info("receiver_listens", host=settings.dicom_bind, ports=running.ports)
+            on_ready()
+            try:
+                stop.wait()
+            finally:
+                running.stop()
+    finally:
+        core.database.close()
+
+
+def run_keeper(
+    settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
+) -> None:
+    """Keep time: route complete studies, put back lost jobs, raise alarms, tidy up."""
+    _start_logs(settings, "keeper")
+    stop = _stop_on_signal()
+    core = build_core(settings, source)
+    presence = keeper_presence_of(core)
+    rounds = _rounds(core, presence)
+    presence.sign_in()
+    waiting = (_waiting_rounds(core), stop)
+    # A peer that does not answer must not hold up the end; its report is sent after the next start.
+    beside = threading.Thread(target=_keep_beside, args=waiting, name="beside", daemon=True)
+    beside.start()
     on_ready()
     try:
-        _keep_time(completeness_of(core), reconciler_of(core), settings, stop)
+        _keep_time(rounds, settings.poll_interval_s, stop)
     finally:
-        running.stop()
+        stop.set()
+        beside.join(_LAST_ROUND_S)
+        presence.sign_out()
+        core.database.close()
+
+
+def run_courier(
+    settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
+) -> None:
+    """Send results to their destinations."""
+    _start_logs(settings, "courier")
+    stop = _stop_on_signal()
+    core = build_core(settings, source)
+    courier = courier_of(core)
+    _LOG.info("courier_ready", destinations=[name for name, _ in courier.lanes])
+    on_ready()
+    try:
+        courier.run(stop)
+    finally:
         core.database.close()
 
 
@@ -94,6 +155,8 @@ def run_worker(
 
 ROLES: dict[str, Callable[[Settings, PipelineSource, OnReady], None]] = {
     "receiver": run_receiver,
+    "keeper": run_keeper,
+    "courier": run_courier,
     "api": run_api,
     "worker": run_worker,
 }
@@ -112,19 +175,49 @@ class _Api(uvicorn.Server):
             self._on_ready()
 
 
-def _keep_time(
-    complete: RouteCompleteStudies,
-    reconcile: Reconcile,
-    settings: Settings,
-    stop: threading.Event,
-) -> None:
-    rounds_between = max(1, round(_RECONCILE_EVERY_S / settings.poll_interval_s))
-    count = 0
-    while not stop.wait(settings.poll_interval_s):
-        _attempt(complete)
-        if count % rounds_between == 0:
-            _attempt(reconcile)
-        count += 1
+@dataclass
+class _Round:
+    """Something that the keeper does again and again."""
+
+    task: Callable[[], object]
+    every_s: float
+    due_s: float = 0.0
+
+
+def _rounds(core: Core, presence: KeeperPresence) -> Sequence[_Round]:
+    return (
+        _Round(completeness_of(core), 0.0),
+        _Round(reconciler_of(core), _RECONCILE_EVERY_S),
+        _Round(alarms_of(core), _RECONCILE_EVERY_S),
+        _Round(sweeper_of(core), _SWEEP_EVERY_S),
+        # Last: that it beats shows that it gets through its rounds.
+        _Round(presence, _RECONCILE_EVERY_S),
+    )
+
+
+def _keep_time(rounds: Sequence[_Round], poll_s: float, stop: threading.Event) -> None:
+    while not stop.wait(poll_s):
+        for one in rounds:
+            if time.monotonic() >= one.due_s:
+                _attempt(one.task)
+                one.due_s = time.monotonic() + one.every_s
+
+
+def _waiting_rounds(core: Core) -> Sequence[_Round]:
+    """What may have to wait for a disk or a peer."""
+    describe, report = description_of(core), reports_of(core)
+    described = _Round(partial(describe, _SETTLED_S), _RECONCILE_EVERY_S)
+    return (described,) if report is None else (described, _Round(report, _REPORT_EVERY_S))
+
+
+def _keep_beside(rounds: Sequence[_Round], stop: threading.Event) -> None:
+    """In a thread of its own: routing never waits for it."""
+    while not stop.is_set():
+        try:
+            _keep_time(rounds, _REPORT_EVERY_S, stop)
+        except Exception:
+            # Studies are still routed and searches still answered; the next round tries again.
+            _LOG.error("round_failed", task="beside", exc_info=True)
 
 
 def _attempt(task: Callable[[], object]) -> None:
@@ -133,6 +226,12 @@ def _attempt(task: Callable[[], object]) -> None:
         task()
     except WillisError as error:
         _LOG.error("round_failed", task=type(task).__name__, code=error.code)
+
+
+def _spare_the_collector() -> None:
+    """What was made so far stays: without this every full collection walks all imported modules."""
+    gc.collect()
+    gc.freeze()
 
 
 def _start_logs(settings: Settings, role: str) -> None:

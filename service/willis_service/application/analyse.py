@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import pairwise
 
 import structlog
 
-from willis_models.errors import DeadlineExceeded, InputError, WillisError
+from willis_models.errors import DatabaseUnavailable, DeadlineExceeded, InputError, WillisError
 from willis_models.findings import Findings, QualityItem, Rejection
 from willis_models.pipelines.base import Analysis, analyse
+from willis_service.application.amend import write_results
+from willis_service.application.completeness_item import completeness_item
 from willis_service.application.ports import (
+    Amended,
     Clock,
     InputOpener,
     InstanceArchive,
@@ -24,10 +28,12 @@ from willis_service.application.ports import (
     ResultShelf,
     StudyIndex,
     StudyInput,
+    StudyOutcomes,
 )
-from willis_service.domain.job import INTERNAL_ERROR, Ending, Job, JobState, ResultKind, Run
+from willis_service.domain.job import INTERNAL_ERROR, Ending, JobState, ResultKind, Run
 
 _LOG = structlog.get_logger(__name__)
+_END_TRIES = 4
 
 Guard = Callable[[Run], AbstractContextManager[None]]
 """Watches over a run from outside: signs of life, and a hard end after the deadline."""
@@ -35,41 +41,55 @@ Guard = Callable[[Run], AbstractContextManager[None]]
 
 @dataclass(frozen=True)
 class RunJob:
-    """What a worker does with a job id."""
+    """What a worker does when it hears of work."""
 
     runs: JobRuns
     archive: InstanceArchive
     index: StudyIndex
+    outcomes: StudyOutcomes
     models: ModelShelf
     open_input: InputOpener
+    amended: Callable[[str], Amended | None]
     shelf: ResultShelf
     guard: Guard
-    plan_delivery: Callable[[Job], None]
     clock: Clock
     deadline_s: float
     attempts_limit: int
+    retry_pause_s: float
 
     def __call__(self, job_id: str) -> None:
-        """Run the job's next attempt; nothing where it is final or in other hands."""
-        run = self.runs.claim(job_id, self.clock())
-        if run is None:
-            _LOG.info("job_not_claimed", job_id=job_id)
+        """Run this job; nothing where it is final or in other hands."""
+        self._run(lambda: self.runs.claim(job_id, self.clock()))
+
+    def next(self) -> None:
+        """Run the most urgent job that waits; nothing where none does."""
+        self._run(lambda: self.runs.claim_next(self.clock()))
+
+    def _run(self, claim: Callable[[], Run | None]) -> None:
+        try:
+            run = claim()
+        except DatabaseUnavailable as error:
+            _LOG.error("job_not_claimed", code=error.code)  # the keeper sends another hint
             return
-        log = _LOG.bind(job_id=job_id, attempt=run.attempt, pipeline=run.job.pipeline)
-        log.info("job_started")
+        if run is None:
+            _LOG.info("no_job_to_claim")
+            return
+        log = _LOG.bind(job_id=run.job.id, attempt=run.attempt, pipeline=run.job.pipeline)
+        log.info("job_started", priority=str(run.job.priority))
+        # Signs of life go on until the database knows the end.
         with self.guard(run):
-            ending = self._attempt(run)
-        if ending is None:
-            self.runs.release(job_id, run.attempt, self.clock())
-        elif self.runs.finish(run, ending, self.clock()):
-            log.info("job_ended", state=str(ending.state), code=ending.error_code)
-            self.plan_delivery(replace(run.job, state=ending.state, results=ending.results))
-        else:
-            log.warning("job_superseded")
+            try:
+                ending = self._attempt(run)
+            except _Superseded:
+                log.warning("job_superseded")
+            else:
+                self._end_surely(run, ending, log)
 
     def _attempt(self, run: Run) -> Ending | None:
         try:
             return self._analyse(run)
+        except _Superseded:
+            raise
         except WillisError as error:
             _log_error(run, error)
             if _is_worth_another_try(error) and run.attempt < self.attempts_limit:
@@ -80,25 +100,49 @@ class RunJob:
             _log_error(run, error)
             return Ending(JobState.FAILED, (), INTERNAL_ERROR, f"{type(error).__name__}: see log")
 
+    def _end_surely(self, run: Run, ending: Ending | None, log: structlog.BoundLogger) -> None:
+        """What took minutes to make is not given up because the database is held for one."""
+        for _ in range(_END_TRIES):
+            try:
+                return self._end(run, ending, log)
+            except DatabaseUnavailable as error:
+                log.error("job_end_not_stored", code=error.code)
+        # The lease runs out, and the job is run again.
+        return None
+
+    def _end(self, run: Run, ending: Ending | None, log: structlog.BoundLogger) -> None:
+        """Tell the database. Only what it takes from this run is kept."""
+        now = self.clock()
+        if ending is None:
+            pause = timedelta(seconds=self.retry_pause_s * run.attempt)
+            self.runs.release(run.lease, now, again_at=now + pause)
+            log.info("job_put_back", pause_s=pause.total_seconds())
+        elif self.runs.finish(run, ending, now):
+            log.info("job_ended", state=str(ending.state), code=ending.error_code)
+        else:
+            log.warning("job_superseded")
+            self.shelf.discard(run.edition)
+
     def _analyse(self, run: Run) -> Ending:
         progress = _Progress(self.runs, run, self.clock, time.monotonic() + self.deadline_s)
         progress("load")
         model = self.models.take(run.job.pipeline, run.bundle)
         source = self.open_input([self.archive.path_of(path) for path in run.inputs])
-        analysis = _with_items(analysis_of(model, source, progress), self._conflicts(run))
+        items = (*self._completeness(run), *self._conflicts(run))
+        analysis = _with_items(analysis_of(model, source, progress), items)
         progress("write")
-        with self.shelf.stage(run) as folder:
-            results = self._write(analysis, source, folder)
-            self.shelf.publish(run, folder)
-        return _ending(analysis, results)
+        # Asked after the step was stored: from then on no notice comes in between.
+        amended = self.amended(run.job.id)
+        with self.shelf.stage(run.edition) as folder:
+            results = write_results(source, analysis, amended, folder, self.clock())
+            progress("publish")
+            self.shelf.publish(run.edition, folder)
+        return _ending(analysis, results, progress.timings_s())
 
-    def _write(
-        self, analysis: Analysis, source: StudyInput, folder: Path
-    ) -> tuple[ResultKind, ...]:
-        objects = source.write(analysis, folder, self.clock())
-        text = analysis.findings.model_dump_json(indent=2)
-        (folder / ResultKind.FINDINGS).write_text(text + "\n", encoding="utf-8")
-        return (ResultKind.FINDINGS, *objects)
+    def _completeness(self, run: Run) -> tuple[QualityItem, ...]:
+        outcome = self.outcomes.study_outcome(run.job.study_instance_uid)
+        basis = None if outcome is None else outcome.basis_of(run.job.id)
+        return () if basis is None else (completeness_item(basis),)
 
     def _conflicts(self, run: Run) -> tuple[QualityItem, ...]:
         count = self.index.count_conflicts(run.job.study_instance_uid)
@@ -111,19 +155,32 @@ class RunJob:
         return (QualityItem(code="SOP_UID_CONFLICT", outcome="warn", message=message),)
 
 
-@dataclass(frozen=True)
+class _Superseded(Exception):
+    """The job is in other hands by now: what this run makes would not count."""
+
+
+@dataclass
 class _Progress:
-    """Stores the step that starts, and ends the run between steps when its time is over."""
+    """Stores the step that starts, times it, and ends a run whose time or whose lease is over."""
 
     runs: JobRuns
     run: Run
     clock: Clock
     end_s: float
+    _started_s: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, step: str) -> None:
-        if time.monotonic() > self.end_s:
+        self._started_s[step] = now_s = time.monotonic()
+        if now_s > self.end_s:
             raise DeadlineExceeded(f"The analysis took longer than it may, before the step {step}.")
-        self.runs.note_step(self.run, step, self.clock())
+        if not self.runs.note_step(self.run, step, self.clock()):
+            raise _Superseded
+
+    def timings_s(self) -> dict[str, float]:
+        """Seconds of each step, the last one until now."""
+        starts = [*self._started_s.values(), time.monotonic()]
+        spans = (end - start for start, end in pairwise(starts))
+        return {step: round(span, 3) for step, span in zip(self._started_s, spans, strict=True)}
 
 
 def analysis_of(model: Model, source: StudyInput, progress: Callable[[str], None]) -> Analysis:
@@ -159,11 +216,13 @@ def _with_items(analysis: Analysis, items: tuple[QualityItem, ...]) -> Analysis:
     return replace(analysis, findings=analysis.findings.model_copy(update={"quality": quality}))
 
 
-def _ending(analysis: Analysis, results: tuple[ResultKind, ...]) -> Ending:
+def _ending(
+    analysis: Analysis, results: tuple[ResultKind, ...], timings_s: Mapping[str, float]
+) -> Ending:
     rejection = analysis.findings.rejection
     if rejection is None:
-        return Ending(JobState.SUCCEEDED, results)
-    return Ending(JobState.REJECTED, results, rejection.code, rejection.message)
+        return Ending(JobState.SUCCEEDED, results, timings_s=timings_s)
+    return Ending(JobState.REJECTED, results, rejection.code, rejection.message, timings_s)
 
 
 def _is_worth_another_try(error: WillisError) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from willis_models.errors import BrokerUnavailable, InputError, UnknownPipeline
+from willis_models.errors import BrokerUnavailable, UnknownPipeline
 from willis_models.pipelines.base import Pipeline
 from willis_service.application.ports import (
     BundleCatalogue,
+    Choice,
     Clock,
     InstanceArchive,
     JobBook,
@@ -18,8 +19,9 @@ from willis_service.application.ports import (
     SeriesSelector,
     WorkQueue,
 )
+from willis_service.domain.completeness import Lack
 from willis_service.domain.instance import StoredInstance
-from willis_service.domain.job import Job, JobOrder
+from willis_service.domain.job import Job, JobOrder, Priority
 from willis_service.domain.study import fingerprint
 
 _LOG = structlog.get_logger(__name__)
@@ -63,19 +65,54 @@ class Routing:
         return self.pipelines[name]
 
     def route(
-        self, study_instance_uid: str, instances: Sequence[StoredInstance], pipeline: Pipeline
+        self,
+        study_instance_uid: str,
+        instances: Sequence[StoredInstance],
+        pipeline: Pipeline,
+        priority: Priority | None = None,
     ) -> Job:
-        """The job for this study. A study that does not fit gets one too, and it is rejected."""
-        chosen = self._chosen([i for i in instances if i.may_hold_an_image], pipeline)
-        order = JobOrder(
+        """The job of a pipeline that was asked for by name, whatever the rules say of the study.
+
+        A study that does not fit gets a job too, and it is rejected. Without a ``priority`` the
+        rules give it.
+        """
+        choice = self.choice(instances, pipeline)
+        return self.place(
+            self.order(study_instance_uid, instances, pipeline.name, choice, priority)
+        )
+
+    def choice(self, instances: Sequence[StoredInstance], pipeline: Pipeline) -> Choice:
+        """The input of the pipeline among the study's images, and whether the rules ask for it."""
+        senders = {self.archive.path_of(i.path): i.sender for i in images_of(instances)}
+        try:
+            return self.select(pipeline, senders)
+        except Exception as error:
+            # A bug met on one study must not keep the others waiting. The worker meets it too, and
+            # ends the job as failed, where a person can see it.
+            _LOG.error("selection_failed", error=type(error).__name__)
+            every = tuple(senders)
+            return Choice(every, every, is_asked_for=bool(every), verdict=Lack.NO_SERIES)
+
+    def order(
+        self,
+        study_instance_uid: str,
+        instances: Sequence[StoredInstance],
+        pipeline: str,
+        choice: Choice,
+        priority: Priority | None = None,
+    ) -> JobOrder:
+        """The order for a choice among these instances. Raises ManifestInvalid."""
+        by_path = {self.archive.path_of(i.path): i for i in instances}
+        chosen = [by_path[path] for path in choice.files]
+        return JobOrder(
             study_instance_uid=study_instance_uid,
-            pipeline=pipeline.name,
-            bundle=self.bundles.current(pipeline.name),
+            pipeline=pipeline,
+            bundle=self.bundles.current(pipeline),
             input_fingerprint=fingerprint(study_instance_uid, chosen),
             # Without any image the worker still needs a header for the report of the rejection.
             inputs=tuple(i.path for i in chosen or instances),
+            priority=priority or choice.priority,
         )
-        return self.place(order)
 
     def place(self, order: JobOrder) -> Job:
         """Store the order and tell the workers, unless the job exists."""
@@ -85,17 +122,11 @@ class Routing:
             self.dispatch(job.id)
         return job
 
-    def _chosen(
-        self, images: Sequence[StoredInstance], pipeline: Pipeline
-    ) -> Sequence[StoredInstance]:
-        by_path = {self.archive.path_of(i.path): i for i in images}
-        try:
-            return [by_path[path] for path in self.select(pipeline.roles, list(by_path))]
-        except InputError:
-            # The worker meets the same error on the same files and reports it, with its code.
-            return images
-        except Exception as error:
-            # A bug met on one study must not keep the others waiting. The worker meets it too, and
-            # ends the job as failed, where a person can see it.
-            _LOG.error("selection_failed", error=type(error).__name__)
-            return images
+    def forget(self, instances: Sequence[StoredInstance]) -> None:
+        """Let go of what the selection keeps in memory about these instances."""
+        self.select.forget([self.archive.path_of(i.path) for i in instances])
+
+
+def images_of(instances: Sequence[StoredInstance]) -> Sequence[StoredInstance]:
+    """The instances that can be the input of an analysis."""
+    return [instance for instance in instances if instance.may_hold_an_image]

@@ -11,6 +11,7 @@ from willis_models.errors import (
     BadUpload,
     DecodingError,
     NotReady,
+    ResultRetracted,
     StorageFull,
     UnknownStudy,
     UploadTooLarge,
@@ -21,13 +22,14 @@ from willis_service.application.ports import (
     InstanceParser,
     JobBook,
     Probe,
+    QueueDesk,
     ResultShelf,
     StudyIndex,
 )
 from willis_service.application.receive import Intake
 from willis_service.application.routing import Routing
 from willis_service.domain.instance import IncomingInstance, StoredInstance
-from willis_service.domain.job import Job, JobOrder, JobState, ResultKind
+from willis_service.domain.job import Job, JobOrder, JobState, Priority, ResultKind
 
 _WAIT_STEP_S = 0.1
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -44,12 +46,15 @@ class Desk:
     routing: Routing
     book: JobBook
     shelf: ResultShelf
+    queue: QueueDesk
     probes: Mapping[str, Probe]
     clock: Clock
     max_upload_files: int
     sleep: Callable[[float], None] = time.sleep
 
-    def submit_files(self, files: Iterable[Path], pipeline: str) -> Job:
+    def submit_files(
+        self, files: Iterable[Path], pipeline: str, priority: Priority | None = None
+    ) -> Job:
         """Take uploaded DICOM files (or one NIfTI file) and queue one job for what they hold."""
         chosen = self.routing.pipeline(pipeline)
         paths = sorted(files)
@@ -58,26 +63,31 @@ class Desk:
         if len(paths) > self.max_upload_files:
             raise UploadTooLarge(f"More than {self.max_upload_files} files in one upload.")
         if any(path.name.lower().endswith(NIFTI_SUFFIXES) for path in paths):
-            return self._submit_image(paths, chosen.name)
-        instances = self._take_all(self._parsed(paths))
-        job = self.routing.route(instances[0].study_instance_uid, instances, chosen)
-        return self._again(job)
+            return self._submit_image(paths, chosen.name, priority)
+        study = self._take_all(self._parsed(paths))[0].study_instance_uid
+        # Images that are here already belong to the study too: an upload may bring the late ones.
+        instances = self.index.instances(study)
+        return self._again(self.routing.route(study, instances, chosen, priority))
 
-    def submit_study(self, study_instance_uid: str, pipeline: str) -> Job:
+    def submit_study(
+        self, study_instance_uid: str, pipeline: str, priority: Priority | None = None
+    ) -> Job:
         """Queue a job for a study already received."""
         chosen = self.routing.pipeline(pipeline)
         instances = self.index.instances(study_instance_uid)
         if not instances:
             raise UnknownStudy("No instance of this study was received.")
-        return self._again(self.routing.route(study_instance_uid, instances, chosen))
+        if self.book.latest_of(study_instance_uid, pipeline) is None:
+            self.queue.admit(priority or Priority.ROUTINE)
+        return self._again(self.routing.route(study_instance_uid, instances, chosen, priority))
 
     def job(self, job_id: str) -> Job:
         """The job as it stands now."""
         return self.book.get(job_id)
 
-    def recent_jobs(self, limit: int = 50) -> Sequence[Job]:
-        """The latest jobs, newest first."""
-        return self.book.recent(limit)
+    def recent_jobs(self, limit: int = 50, state: JobState | None = None) -> Sequence[Job]:
+        """The latest jobs, newest first; only those in a state where one is named."""
+        return self.book.recent(limit, state)
 
     def wait_for(self, job_id: str, seconds: float) -> Job:
         """The job once it is final, or as it stands when the time is over."""
@@ -89,17 +99,20 @@ class Desk:
         return job
 
     def result_path(self, job_id: str, kind: ResultKind) -> Path:
-        """Where a result lies. Raises NotReady while or because there is none."""
+        """Where a result lies. Raises NotReady while or because there is none, ResultRetracted."""
         job = self.book.get(job_id)
         if kind not in job.results:
             raise NotReady(_why_missing(job, kind))
+        if job.retracted_at is not None and kind is not ResultKind.RETRACTION:
+            at, why = job.retracted_at.isoformat(timespec="seconds"), job.retraction_reason
+            raise ResultRetracted(f"The result was retracted at {at}: {why or 'no reason given'}")
         return self.shelf.path(job_id, kind)
 
     def readiness(self) -> dict[str, str]:
         """Each part (database, broker, worker, disk, models) and "ok" or what is wrong."""
         return {name: probe() for name, probe in self.probes.items()}
 
-    def _submit_image(self, paths: Sequence[Path], pipeline: str) -> Job:
+    def _submit_image(self, paths: Sequence[Path], pipeline: str, priority: Priority | None) -> Job:
         if len(paths) > 1:
             raise BadUpload("Send one NIfTI file alone, without other files.")
         if not self.intake.has_room():
@@ -111,6 +124,7 @@ class Desk:
             bundle=self.routing.bundles.current(pipeline),
             input_fingerprint=sha256,
             inputs=(place,),
+            priority=priority or Priority.ROUTINE,
         )
         return self._again(self.routing.place(order))
 
@@ -134,8 +148,11 @@ class Desk:
         return stored
 
     def _again(self, job: Job) -> Job:
-        """Asking by name for a job that failed is a wish to try it again."""
-        if job.state is not JobState.FAILED:
+        """Asking by name for a job that failed is a wish to try it again.
+
+        One that ended its workers stays parked until somebody looked at it.
+        """
+        if job.state is not JobState.FAILED or job.is_parked:
             return job
         reopened = self.book.reopen_failed(job.id, self.clock())
         self.routing.dispatch(job.id)
@@ -146,4 +163,6 @@ def _why_missing(job: Job, kind: ResultKind) -> str:
     if not job.state.is_final:
         return f"The job is {job.state}: ask again when it has ended."
     reason = f" ({job.error_code})" if job.error_code else ""
+    if job.results_purged_at is not None:
+        return f"The job is {job.state}{reason}; its files were purged: send the study again."
     return f"The job is {job.state}{reason} and has no {kind}."

@@ -23,14 +23,20 @@ NO_IMAGE_CLASSES = (
 
 
 @dataclass(frozen=True)
-class IncomingInstance:
-    """An instance on its way in: its bytes undecoded, behind a file-meta header."""
+class InstanceIdentity:
+    """What an object says it is."""
 
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
+
+
+@dataclass(frozen=True)
+class IncomingInstance(InstanceIdentity):
+    """An instance in memory, on its way in: its bytes undecoded, behind a file-meta header."""
+
     sender: str
     header: bytes
     data_set: bytes
@@ -39,12 +45,6 @@ class IncomingInstance:
     def size_bytes(self) -> int:
         """Size of the file that it becomes."""
         return len(self.header) + len(self.data_set)
-
-    def sha256(self) -> str:
-        """Digest of the data set and its encoding; the file-meta header is ours and stays out."""
-        digest = hashlib.sha256(self.transfer_syntax_uid.encode() + b"\0")
-        digest.update(self.data_set)
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,27 @@ class StoredInstance:
         return not self.sop_class_uid.startswith(NO_IMAGE_CLASSES)
 
 
+@dataclass(frozen=True)
+class StudyLimits:
+    """How far a study may grow, conflicting instances included."""
+
+    max_instances: int
+    max_bytes: int
+
+    def admit(self, instances: int, size_bytes: int) -> bool:
+        """Whether a study may have this many instances and bytes."""
+        return instances <= self.max_instances and size_bytes <= self.max_bytes
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An instance whose file is in its place, and how far its study may grow."""
+
+    instance: StoredInstance
+    opens_study: bool
+    limits: StudyLimits
+
+
 class Receipt(StrEnum):
     """What became of an instance that was sent."""
 
@@ -84,8 +105,19 @@ def safe_name(uid: str) -> str:
     return "x" + hashlib.sha256(uid.encode()).hexdigest()[:40]
 
 
-def storage_path(instance: IncomingInstance, sha256: str) -> str:
-    """Where an instance lies, relative to the data folder; other bytes get another name."""
+def storage_path(instance: InstanceIdentity, mark: str) -> str:
+    """Where an instance lies, relative to the data folder; another mark gives another name.
+
+    The mark is drawn, not derived: two files under one SOP Instance UID never meet.
+    """
     names = (instance.study_instance_uid, instance.series_instance_uid)
     folder = "/".join(safe_name(name) for name in names)
-    return f"studies/{folder}/{safe_name(instance.sop_instance_uid)}-{sha256[:16]}.dcm"
+    return f"studies/{folder}/{safe_name(instance.sop_instance_uid)}-{mark[:16]}.dcm"
+
+
+def content_digest(transfer_syntax_uid: str) -> hashlib._Hash:
+    """A SHA-256 to feed with the data set: what tells instances under one UID apart.
+
+    The encoding counts; the file-meta header is ours and stays out.
+    """
+    return hashlib.sha256(transfer_syntax_uid.encode() + b"\0")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from willis_models.errors import WorkerLost
+
 INTERNAL_ERROR = "INTERNAL_ERROR"
 """Code of a job that failed by a bug, which is by definition outside the error tree."""
+ROUTING = "routing"
+"""Pipeline of the job that stands for a study which could not be routed; it is never run."""
 
 
 class JobState(StrEnum):
-    """Where a job stands. ``succeeded``, ``rejected``, ``failed`` and ``superseded`` are final."""
+    """Where a job stands. ``succeeded``, ``rejected``, ``failed`` and ``superseded`` are final.
+
+    A study that waits to be complete is ``received``: it has no job yet.
+    """
 
     RECEIVED = "received"
     QUEUED = "queued"
@@ -31,6 +39,13 @@ class JobState(StrEnum):
 _FINAL = frozenset({JobState.SUCCEEDED, JobState.REJECTED, JobState.FAILED, JobState.SUPERSEDED})
 
 
+class Priority(StrEnum):
+    """The lane of a job: urgent ones are run before any routine one."""
+
+    URGENT = "urgent"
+    ROUTINE = "routine"
+
+
 class ResultKind(StrEnum):
     """The files that a job leaves behind; the value is the file's name in the job's folder."""
 
@@ -40,6 +55,8 @@ class ResultKind(StrEnum):
     REPORT = "report.html"
     PICTURE = "report.png"
     LABELS = "labels.nii.gz"
+    RETRACTION = "retraction.dcm"
+    """Key object selection that says that the result was rejected; written on retraction only."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +74,41 @@ class Job:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = 0
+    """How often it was tried since it was asked for."""
+    token: int = 0
+    """Number of the latest run, the fencing token: it grows with each run and never goes back."""
     step: str | None = None
     error_code: str | None = None
     error_message: str | None = None
     results: tuple[ResultKind, ...] = ()
+    priority: Priority = Priority.ROUTINE
+    predecessor_id: str | None = None
+    """The job whose result this one amends, after late images."""
+    successor_id: str | None = None
+    """The job that superseded this one."""
+    asked_at: datetime | None = None
+    """When it was asked for last; what is late is counted from here."""
+    published_at: datetime | None = None
+    """When the results that count now were put in their place."""
+    notice_code: str | None = None
+    """Set while the results only say that there is none: why the study could not be analysed."""
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each step of the run that ended the job."""
+    retracted_at: datetime | None = None
+    """When the result was withdrawn by a person; nobody may act on it since."""
+    retraction_reason: str | None = None
+    results_purged_at: datetime | None = None
+    """When retention removed the result's files; ``results`` is empty since."""
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether it was given up because each attempt ended its worker (R16)."""
+        return self.state is JobState.FAILED and self.error_code == WorkerLost.code
+
+    @property
+    def has_notice_only(self) -> bool:
+        """Whether its results only say that the study could not be analysed."""
+        return self.notice_code is not None
 
 
 @dataclass(frozen=True)
@@ -80,6 +128,7 @@ class JobOrder:
     bundle: BundleId
     input_fingerprint: str
     inputs: tuple[str, ...]
+    priority: Priority = Priority.ROUTINE
 
     @property
     def job_id(self) -> str:
@@ -96,11 +145,28 @@ class Ending:
     results: tuple[ResultKind, ...] = ()
     error_code: str | None = None
     error_message: str | None = None
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One set of results of a job, in a folder of its own. The database says which one counts."""
+
+    job_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to end a job: it holds while ``token`` is the job's latest."""
+
+    job_id: str
+    token: int
 
 
 @dataclass(frozen=True)
 class Run:
-    """One attempt at a job. What it writes counts only while it is the job's latest attempt."""
+    """One run of a job. What it writes counts only while it is the job's latest run."""
 
     job: Job
     inputs: tuple[str, ...]
@@ -111,6 +177,16 @@ class Run:
         return self.job.attempts
 
     @property
+    def lease(self) -> Lease:
+        """Its right to end the job."""
+        return Lease(self.job.id, self.job.token)
+
+    @property
+    def edition(self) -> Edition:
+        """Where its results lie."""
+        return Edition(self.job.id, str(self.job.token))
+
+    @property
     def bundle(self) -> BundleId:
         """The model that was ordered."""
         return BundleId(self.job.bundle_version, self.job.bundle_sha256)
@@ -118,12 +194,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Sighting:
-    """A running job and when its worker last gave a sign of life."""
+    """A running job and its last sign of life."""
 
     job_id: str
+    token: int
     attempt: int
-    started_at: datetime
     heartbeat_at: datetime
+    ran_s: float
+    """How long the run had gone on by its worker's own clock, which nobody sets."""
+
+    @property
+    def lease(self) -> Lease:
+        """The run's right to end the job."""
+        return Lease(self.job_id, self.token)
 
 
 @dataclass(frozen=True)
@@ -134,14 +217,41 @@ class Patience:
     deadline: timedelta
     attempts: int
 
-    def is_lost(self, run: Sighting, now: datetime) -> bool:
-        """Whether the worker of this run must be taken for dead."""
-        return now - run.heartbeat_at >= self.lost_after
+    def is_lost(self, silent_s: float) -> bool:
+        """Whether a worker that was silent for so long must be taken for dead."""
+        return silent_s >= self.lost_after.total_seconds()
 
     def is_overdue(self, run: Sighting) -> bool:
         """Whether the run lived longer than it may: it hung and was ended by its watchdog."""
-        return run.heartbeat_at - run.started_at >= self.deadline
+        return run.ran_s >= self.deadline.total_seconds()
 
     def is_spent(self, run: Sighting) -> bool:
         """Whether it was the last attempt."""
         return run.attempt >= self.attempts
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The jobs of one priority that wait."""
+
+    waiting: int = 0
+    oldest_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """The queue at one moment."""
+
+    lanes: Mapping[Priority, Lane]
+    states: Mapping[JobState, int]
+    longest_silence_s: float
+    """Of the running jobs, how long the one that was silent longest gave no sign of life."""
+    usual_run_s: float | None
+    """Median of the latest runs; None where nothing ran yet."""
+    workers: int
+    """Workers that are present."""
+
+    def backlog_s(self, priorities: Collection[Priority]) -> float:
+        """How long the present workers need for what waits in these lanes."""
+        waiting = sum(self.lanes[one].waiting for one in priorities if one in self.lanes)
+        return waiting * (self.usual_run_s or 0.0) / max(1, self.workers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ _MALFORMED = (
     struct.error,
     zlib.error,
 )
+
+HeaderReader = Callable[[Path], Dataset | None]
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,16 @@ class SeriesListing:
         return sum(headers.frame_count(header) for header in self.headers)
 
 
-def scan(paths: Iterable[Path]) -> tuple[SeriesListing, ...]:
+def scan(paths: Iterable[Path], read: HeaderReader | None = None) -> tuple[SeriesListing, ...]:
     """Group files (and everything below folders) by SeriesInstanceUID, sorted by series number.
 
-    Reads headers only. What is no DICOM file comes last, in a listing of its own.
+    Reads headers only, by ``read_header`` or what is given in its place. What is no DICOM file
+    comes last, in a listing of its own.
     """
     found: dict[tuple[str, str], list[tuple[Path, Dataset]]] = defaultdict(list)
     unreadable: list[Path] = []
     for path in _every_file(paths):
-        header = read_header(path)
+        header = (read or read_header)(path)
         if header is None:
             unreadable.append(path)
         else:

@@ -86,9 +86,7 @@ def lay_out(datasets: Sequence[Dataset], modality: str | None) -> StackLayout:
 
     Raises GeometryError, MixedOrientations, DuplicateSlices, TooFewSlices, MissingSlices.
     """
-    planes = [plane for n, header in enumerate(datasets) for plane in planes_of(header, n)]
-    _check_alike(planes)
-    layout = StackLayout(_by_position(planes))
+    layout = arrange(datasets)
     minimum = MINIMUM_SLICES.get(modality or "", 1)
     if len(layout.positions) < minimum:
         raise TooFewSlices(
@@ -96,6 +94,16 @@ def lay_out(datasets: Sequence[Dataset], modality: str | None) -> StackLayout:
         )
     _check_gaps(layout)
     return layout
+
+
+def arrange(datasets: Sequence[Dataset]) -> StackLayout:
+    """Order the images along their normal, complete or not.
+
+    Raises GeometryError, MixedOrientations, DuplicateSlices.
+    """
+    planes = [plane for n, header in enumerate(datasets) for plane in planes_of(header, n)]
+    _check_alike(planes)
+    return StackLayout(_by_position(planes))
 
 
 def planes_of(header: Dataset, file: int = 0) -> tuple[SlicePlane, ...]:

@@ -108,6 +108,13 @@ def transfer_syntax(header: Dataset) -> UID:
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
 
 
+def decoder_of(syntax: UID) -> str:
+    """The one decoder for a transfer syntax; "" where pixels are native. Raises DecodingError."""
+    if syntax not in _DECODERS:
+        raise DecodingError(f"There is no decoder for the transfer syntax {syntax.name}.")
+    return _DECODERS[syntax]
+
+
 def check_pixels(datasets: Sequence[Dataset]) -> None:
     """Raise ColourPixels or LossyPixels before anything is decoded."""
     for header in datasets:
@@ -152,9 +159,7 @@ def _decoded(listing: SeriesListing, planes: Sequence[SlicePlane]) -> Iterator[A
 
 def _decoded_frames(path: Path, header: Dataset, frames: Sequence[int]) -> Iterator[Array]:
     syntax = transfer_syntax(header)
-    if syntax not in _DECODERS:
-        raise DecodingError(f"There is no decoder for the transfer syntax {syntax.name}.")
-    source, decoder = _pixel_source(path, header), _DECODERS[syntax]
+    source, decoder = _pixel_source(path, header), decoder_of(syntax)
     try:
         yield from iter_pixels(source, indices=frames, raw=True, decoding_plugin=decoder)
     except MemoryError:

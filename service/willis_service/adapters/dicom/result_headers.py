@@ -64,6 +64,8 @@ class ResultIdentity:
     study_instance_uid: str
     key: str
     source_series_number: int
+    version: int = 1
+    """1 for a first result, 2 for the one that amends it, and so on; the InstanceNumber."""
 
     def uid(self, *purpose: str) -> UID:
         """The UID for one purpose, such as ``("seg", "instance")``: UUID-derived, under 2.25."""
@@ -84,15 +86,31 @@ def device_uid(equipment: Equipment) -> UID:
 
 
 def result_identity(
-    headers: Sequence[Dataset], findings: Findings, equipment: Equipment
+    headers: Sequence[Dataset],
+    findings: Findings,
+    equipment: Equipment,
+    predecessor: Dataset | None = None,
 ) -> ResultIdentity:
-    """The identity of the results for these source images."""
+    """The identity of the results for these source images.
+
+    A result that amends another, the ``predecessor``, gets UIDs of its own even where it is made of
+    the same images: after a notice that the analysis failed, or where late images changed nothing
+    of what is reported on.
+    """
     instances = sorted(str(header.SOPInstanceUID) for header in headers)
     model = findings.model
     bundle = (model.name, model.version, model.weights_sha256) if model else ("no model",)
-    parts = (findings.pipeline, *bundle, equipment.software_version, *instances)
-    number = headers[0].get("SeriesNumber")
-    return ResultIdentity(str(headers[0].StudyInstanceUID), "|".join(parts), int(number or 0))
+    parts = [findings.pipeline, *bundle, equipment.software_version, *instances]
+    if findings.rejection is not None:
+        parts += [findings.status, findings.rejection.code]
+    if predecessor is not None:
+        parts += ["amends", str(predecessor.SOPInstanceUID)]
+    return ResultIdentity(
+        study_instance_uid=str(headers[0].StudyInstanceUID),
+        key="|".join(parts),
+        source_series_number=int(headers[0].get("SeriesNumber") or 0),
+        version=1 if predecessor is None else int(predecessor.get("InstanceNumber") or 1) + 1,
+    )
 
 
 def without_patient(header: Dataset) -> Dataset:
@@ -146,7 +164,7 @@ def common_arguments(
         "series_instance_uid": identity.uid(kind, "series"),
         "series_number": identity.series_number(offset),
         "sop_instance_uid": identity.uid(kind, "instance"),
-        "instance_number": 1,
+        "instance_number": identity.version,
         "manufacturer": equipment.manufacturer,
         "manufacturer_model_name": equipment.model_name,
         "software_versions": equipment.software_version,

@@ -41,20 +41,26 @@ _NO_VOXEL = "No voxel of this structure was found: the segment has no frame."
 
 
 def write_seg(
-    analysis: Analysis, series: DicomSeries, equipment: Equipment, *, created: datetime
+    analysis: Analysis,
+    series: DicomSeries,
+    equipment: Equipment,
+    *,
+    created: datetime,
+    predecessor: Dataset | None = None,
 ) -> Dataset | None:
     """A BINARY SEG with one segment for each of the findings' segments, numbered as the labels.
 
     Returns None where no structure has a voxel: a SEG without content says nothing that the SR
     does not say better. A single segment without a voxel keeps its description, which says so,
-    and has no frame, so that numbers stay equal to the label map's values.
+    and has no frame, so that numbers stay equal to the label map's values. ``predecessor`` is the
+    SR of the result that this one amends.
     """
     findings, labels, model = analysis.findings, analysis.labels, analysis.findings.model
     if labels is None or model is None:
         raise ResultError("A SEG needs a label map and the model that made it.")
     if not labels.any():
         return None
-    identity = result_identity(series.headers, findings, equipment)
+    identity = result_identity(series.headers, findings, equipment, predecessor)
     moment = local_time(created, series.headers[0])
     seg = hd.seg.Segmentation(
         source_images=[without_patient(header) for header in series.headers],

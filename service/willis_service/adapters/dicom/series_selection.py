@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from willis_service.adapters.dicom.suitability import (
     is_localizer_image,
     reason_against,
 )
+from willis_service.domain.rules import Rule
 
 _THICKEST_PREFERRED_MM = 5.5
 _WHOLE_HEAD_MM = 120.0
@@ -26,12 +27,17 @@ _REASONABLE_SLICES = 300
 _SOFT_FIRST: dict[Sharpness, int] = {"soft": 0, "unknown": 1, "sharp": 2}
 
 
+Ruling = Callable[[SeriesListing, Role], Rule | str]
+"""The rule that gives a series a role, or why none does."""
+
+
 @dataclass(frozen=True)
 class Chosen:
-    """The series that takes a role, and why."""
+    """The series that takes a role, and why; ``rule`` is the one that gave it the role."""
 
     listing: SeriesListing
     why: str
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True)
@@ -43,14 +49,21 @@ class SetAside:
     kind: str
     code: str
     reason: str
+    listing: SeriesListing = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The series by role, and all the others."""
+    """The series by role, and all the others.
 
-    chosen: dict[str, Chosen]
+    ``candidates`` are the series that the rules allow for each role, whether or not they fit;
+    ``error`` is why the selection is no input.
+    """
+
+    chosen: Mapping[str, Chosen]
     set_aside: tuple[SetAside, ...]
+    candidates: Mapping[str, Sequence[SeriesListing]]
+    error: WillisError | None = None
 
 
 def select_series(listings: Iterable[SeriesListing], roles: tuple[Role, ...]) -> Selection:
@@ -60,33 +73,66 @@ def select_series(listings: Iterable[SeriesListing], roles: tuple[Role, ...]) ->
     studies, or the one named error that stands against every candidate (ContrastGiven,
     LossyPixels, TooFewSlices, ...).
     """
+    selection = consider_series(listings, roles)
+    if selection.error is not None:
+        raise selection.error
+    return selection
+
+
+def consider_series(
+    listings: Iterable[SeriesListing], roles: Sequence[Role], ruling: Ruling | None = None
+) -> Selection:
+    """As ``select_series``, with the error in the answer; rules decide first where they are given.
+
+    A series takes a role when a rule gives it and nothing speaks against it. Of several, the rule
+    of the lowest rank decides, then the merits of the series.
+    """
     listings = tuple(listings)
-    _check_one_study(listings)
+    error = _of_several_studies(listings)
     remaining = [part for listing in listings for part in _without_localizers(listing)]
     chosen: dict[str, Chosen] = {}
+    candidates: dict[str, Sequence[SeriesListing]] = {}
     reasons: dict[int, tuple[SeriesListing, Reason]] = {}
     for role in roles:
-        against = {id(one): (one, reason_against(one, role)) for one in remaining}
+        ruled = {id(one): ruling(one, role) if ruling else None for one in remaining}
+        candidates[role.name] = [one for one in remaining if not isinstance(ruled[id(one)], str)]
+        against = {id(one): (one, _reason(one, role, ruled[id(one)])) for one in remaining}
         fitting = [one for one, reason in against.values() if reason is None]
         refused = {key: (one, why) for key, (one, why) in against.items() if why is not None}
         if not fitting and role.required:
-            raise _nothing_fits(role, list(refused.values()))
+            error = error or _nothing_fits(role, list(refused.values()))
         if fitting:
-            best = min(fitting, key=_preference)
-            chosen[role.name] = Chosen(best, _why(best, len(fitting)))
+            best = min(fitting, key=lambda one: (_rank(ruled[id(one)]), *_preference(one)))
+            rule = _as_rule(ruled[id(best)])
+            chosen[role.name] = Chosen(best, _why(best, len(fitting), rule), rule)
             refused |= {id(one): (one, _worse(best)) for one in fitting if one is not best}
             remaining = [one for one in remaining if one is not best]
         reasons = refused | reasons
     aside = (reasons[id(one)] for one in remaining if id(one) in reasons)
-    return Selection(chosen, tuple(_set_aside(one, reason) for one, reason in aside))
+    set_aside = tuple(_set_aside(one, reason) for one, reason in aside)
+    return Selection(chosen, set_aside, candidates, error)
 
 
-def _check_one_study(listings: tuple[SeriesListing, ...]) -> None:
+def _reason(listing: SeriesListing, role: Role, ruled: Rule | str | None) -> Reason | None:
+    return Reason("NO_RULE", ruled) if isinstance(ruled, str) else reason_against(listing, role)
+
+
+def _as_rule(ruled: Rule | str | None) -> Rule | None:
+    return ruled if isinstance(ruled, Rule) else None
+
+
+def _rank(ruled: Rule | str | None) -> int:
+    rule = _as_rule(ruled)
+    return 0 if rule is None else rule.rank
+
+
+def _of_several_studies(listings: tuple[SeriesListing, ...]) -> WillisError | None:
     studies = {listing.study_instance_uid for listing in listings} - {""}
-    if len(studies) > 1:
-        raise NoSuitableSeries(
-            f"The files belong to {len(studies)} studies: analyse one study at a time."
-        )
+    if len(studies) < 2:
+        return None
+    return NoSuitableSeries(
+        f"The files belong to {len(studies)} studies: analyse one study at a time."
+    )
 
 
 def _without_localizers(listing: SeriesListing) -> Iterator[SeriesListing]:
@@ -113,7 +159,7 @@ def _nothing_fits(role: Role, refused: list[tuple[SeriesListing, Reason]]) -> Wi
     named = {reason.error for _, reason in refused if reason.error is not None}
     candidates = named - {WrongModality} or named
     technical = any(reason.error is None and _is_candidate(reason) for _, reason in refused)
-    summary = "; ".join(f"{_called(one)}: {reason.text}" for one, reason in refused)
+    summary = "; ".join(f"{called(one)}: {reason.text}" for one, reason in refused)
     message = f"No series fits as {role.title}. {summary or 'There is no series at all'}."
     if len(candidates) == 1 and not technical:
         return candidates.pop()(message)
@@ -129,13 +175,15 @@ def _set_aside(listing: SeriesListing, reason: Reason) -> SetAside:
     return SetAside(
         series_instance_uid=listing.series_instance_uid,
         series_number=listing.series_number,
-        kind=_kind(listing),
+        kind=kind_of(listing),
         code=reason.code,
         reason=reason.text,
+        listing=listing,
     )
 
 
-def _kind(listing: SeriesListing) -> str:
+def kind_of(listing: SeriesListing) -> str:
+    """``CT, 32 images``."""
     if not listing.is_readable:
         return _counted(len(listing.files), "file")
     return f"{listing.modality or 'unknown modality'}, {_counted(listing.image_count, 'image')}"
@@ -145,14 +193,15 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _called(listing: SeriesListing) -> str:
+def called(listing: SeriesListing) -> str:
+    """``Series 2 (CT, 32 images)``."""
     number = listing.series_number
     name = "Series without number" if number is None else f"Series {number}"
-    return f"{name if listing.is_readable else 'Other'} ({_kind(listing)})"
+    return f"{name if listing.is_readable else 'Other'} ({kind_of(listing)})"
 
 
 def _worse(best: SeriesListing) -> Reason:
-    return Reason("LESS_SUITABLE", f"fits, but {_called(best).lower()} was preferred")
+    return Reason("LESS_SUITABLE", f"fits, but {called(best).lower()} was preferred")
 
 
 @dataclass(frozen=True)
@@ -198,13 +247,14 @@ def _preference(listing: SeriesListing) -> tuple[float, ...]:
     )
 
 
-def _why(listing: SeriesListing, fitting: int) -> str:
+def _why(listing: SeriesListing, fitting: int, rule: Rule | None) -> str:
     merits = _merits(listing)
     origin = "original" if merits.is_original else "derived"
     soft = {"soft": "soft-tissue kernel", "sharp": "sharp kernel", "unknown": "kernel"}
     used = f"{soft[sharpness(merits.kernel)]} {merits.kernel or 'not stated'}"
     choice = "the only series that fits" if fitting == 1 else f"the best of {fitting} that fit"
+    given = "" if rule is None else f"rule '{rule.name}'; "
     return (
-        f"{_called(listing)}: {choice}; {origin} images, {used}, slices of "
+        f"{called(listing)}: {given}{choice}; {origin} images, {used}, slices of "
         f"{merits.thickness_mm:g} mm covering {merits.coverage_mm:.0f} mm."
     )

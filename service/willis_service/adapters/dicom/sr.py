@@ -62,7 +62,7 @@ def write_sr(
     what was asked for is not in it. Nobody has verified either kind.
     """
     findings, source = analysis.findings, headers[0]
-    identity = result_identity(headers, findings, equipment)
+    identity = result_identity(headers, findings, equipment, predecessor)
     moment = local_time(created, source)
     evidence = [*headers, *([] if seg is None else [seg])]
     sr = Comprehensive3DSR(
@@ -71,7 +71,7 @@ def write_sr(
         is_complete=findings.rejection is None,
         is_final=False,
         is_verified=False,
-        series_description=f"Willis {findings.pipeline} SR - research use only"[:64],
+        series_description=_series_description(findings),
         previous_versions=None if predecessor is None else [predecessor],
         **common_arguments("sr", SERIES_OFFSET, identity, equipment, findings.model, moment),
     )
@@ -80,6 +80,11 @@ def write_sr(
     complete_result(sr, source, moment)
     _restore_classes(sr, evidence)
     return sr
+
+
+def _series_description(findings: Findings) -> str:
+    kind = "SR" if findings.amends is None else "SR amended"
+    return f"Willis {findings.pipeline} {kind} - research use only"[:64]
 
 
 def _restore_classes(sr: Dataset, evidence: Sequence[Dataset]) -> None:

@@ -13,6 +13,7 @@ from highdicom.sr import (
 )
 
 from willis_models.codes import (
+    AMENDMENT,
     INTENDED_USE,
     LATERALITY,
     LIMIT,
@@ -49,6 +50,8 @@ def evaluations(findings: Findings) -> ContainerContentItem:
     """What is said in words and codes rather than measured."""
     container = ContainerContentItem(coded(QUALITATIVE_EVALUATIONS), relationship_type=_CONTAINS)
     items = [statement(findings)]
+    if findings.amends is not None:
+        items.append(_text(AMENDMENT, findings.amends.text))
     if findings.rejection is not None:
         items.append(_rejection(findings.rejection))
     if findings.side_selection is not None:

@@ -25,12 +25,6 @@ from willis_service.application.ports import ReportWriter
 from willis_service.domain.job import ResultKind
 
 
-def select_files(roles: Sequence[Role], files: Sequence[Path]) -> Sequence[Path]:
-    """The files of the series that take the roles. Raises InputError where none does."""
-    selection = select_series(scan(files), tuple(roles))
-    return [file for chosen in selection.chosen.values() for file in chosen.listing.files]
-
-
 @dataclass
 class DicomInput:
     """The files of one job. ``read`` comes first; ``write`` works whether or not it succeeded."""
@@ -47,12 +41,19 @@ class DicomInput:
         self._series = series
         return {role: one.image for role, one in series.items()}
 
-    def write(self, analysis: Analysis, folder: Path, created_at: datetime) -> Sequence[ResultKind]:
+    def write(
+        self,
+        analysis: Analysis,
+        folder: Path,
+        created_at: datetime,
+        predecessor: Path | None = None,
+    ) -> Sequence[ResultKind]:
         """Write SEG, SR and report; read SEG and SR again and check them. Raises ResultError."""
         series = self._reference(analysis)
         headers = series.headers if series is not None else self._any_headers()
-        seg = self._write_seg(analysis, series, folder, created_at)
-        self._write_sr(analysis, headers, seg, folder, created_at)
+        earlier = None if predecessor is None else dcmread(predecessor)
+        seg = self._write_seg(analysis, series, folder, created_at, earlier)
+        self._write_sr(analysis, headers, seg, folder, created_at, earlier)
         image = series.image if series is not None else None
         report = self.write_report(analysis, image, study_facts(headers[0]), folder)
         return (*((ResultKind.SEG,) if seg is not None else ()), ResultKind.SR, *report)
@@ -72,11 +73,18 @@ class DicomInput:
         return readable[0].headers
 
     def _write_seg(
-        self, analysis: Analysis, series: DicomSeries | None, folder: Path, created_at: datetime
+        self,
+        analysis: Analysis,
+        series: DicomSeries | None,
+        folder: Path,
+        created_at: datetime,
+        predecessor: Dataset | None,
     ) -> Dataset | None:
         if analysis.labels is None or series is None:
             return None
-        made = write_seg(analysis, series, self.equipment, created=created_at)
+        made = write_seg(
+            analysis, series, self.equipment, created=created_at, predecessor=predecessor
+        )
         if made is None:
             return None
         seg = _saved(made, folder / ResultKind.SEG)
@@ -90,9 +98,13 @@ class DicomInput:
         seg: Dataset | None,
         folder: Path,
         created_at: datetime,
+        predecessor: Dataset | None,
     ) -> None:
-        made = write_sr(analysis, headers, seg, self.equipment, created=created_at)
-        verify_sr(_saved(made, folder / ResultKind.SR), analysis.findings, headers, seg)
+        made = write_sr(
+            analysis, headers, seg, self.equipment, created=created_at, predecessor=predecessor
+        )
+        saved = _saved(made, folder / ResultKind.SR)
+        verify_sr(saved, analysis.findings, headers, seg, predecessor)
 
 
 def dicom_opener(

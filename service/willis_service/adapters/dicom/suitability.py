@@ -209,6 +209,10 @@ def _dynamic(listing: SeriesListing, _role: Role) -> Reason | None:
 
 
 def _contrast(listing: SeriesListing, _role: Role) -> Reason | None:
+    return _contrast_reason(listing)
+
+
+def _contrast_reason(listing: SeriesListing) -> Reason | None:
     agents = (contrast_agent(header) for header in listing.headers)
     if any(agent is not None for agent in agents):
         return _named(ContrastGiven, "contrast agent given")
@@ -247,6 +251,11 @@ def reason_against(listing: SeriesListing, role: Role) -> Reason | None:
     """The first reason why this series can't take this role, or None where it can."""
     rules = _RULES.get(role.name, _OTHERWISE)
     return next((why for rule in rules if (why := rule(listing, role)) is not None), None)
+
+
+def shows_contrast(listing: SeriesListing) -> bool:
+    """Whether contrast agent was given, as far as the headers say."""
+    return _contrast_reason(listing) is not None
 
 
 def is_localizer_image(header: Dataset) -> bool:

@@ -34,17 +34,24 @@ _RELATIVE_TOLERANCE = 1e-6
 
 
 def verify_sr(
-    sr: Dataset, findings: Findings, headers: Sequence[Dataset], seg: Dataset | None
+    sr: Dataset,
+    findings: Findings,
+    headers: Sequence[Dataset],
+    seg: Dataset | None,
+    predecessor: Dataset | None = None,
 ) -> None:
     """Raise RoundTripMismatch unless the SR, read again from disk, agrees with ``findings``.
 
     Every number, state, side and reference is there, and nothing beside them; a rejected study
-    has its reason and no number at all.
+    has its reason and no number at all. An amendment says so and names its ``predecessor``.
     """
     _check_evidence(sr, headers, seg)
+    _check_predecessor(sr, predecessor)
     texts = {str(item.TextValue) for item in _walk(sr) if item.get("ValueType") == "TEXT"}
     if plain_text(findings.intended_use) not in texts:
         raise RoundTripMismatch("The SR lacks the intended-use statement.")
+    if findings.amends is not None and plain_text(findings.amends.text) not in texts:
+        raise RoundTripMismatch("The SR does not say that it amends an earlier result.")
     if findings.rejection is not None:
         _check_rejection(sr, findings.rejection.code)
         return
@@ -165,6 +172,20 @@ def _check_evidence(sr: Dataset, headers: Sequence[Dataset], seg: Dataset | None
         raise RoundTripMismatch("The SR's evidence is not the images that were analysed.")
     if sr.StudyInstanceUID != headers[0].StudyInstanceUID:
         raise RoundTripMismatch("The SR lies in another study than its source.")
+
+
+def _check_predecessor(sr: Dataset, predecessor: Dataset | None) -> None:
+    written = [
+        (str(one.ReferencedSOPClassUID), str(one.ReferencedSOPInstanceUID))
+        for study in sr.get("PredecessorDocumentsSequence", ())
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    ]
+    known = () if predecessor is None else (predecessor,)
+    if written != [(str(one.SOPClassUID), str(one.SOPInstanceUID)) for one in known]:
+        raise RoundTripMismatch("The SR names another predecessor than the result that it amends.")
+    if any(one.SOPInstanceUID == sr.SOPInstanceUID for one in known):
+        raise RoundTripMismatch("The SR has the UID of the result that it amends.")
 
 
 def _check_rejection(sr: Dataset, code: str) -> None:

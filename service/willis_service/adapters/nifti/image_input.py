@@ -31,7 +31,13 @@ class NiftiInput:
         self._image = read_nifti(self.file)
         return {required[0].name: self._image}
 
-    def write(self, analysis: Analysis, folder: Path, created_at: datetime) -> Sequence[ResultKind]:
+    def write(
+        self,
+        analysis: Analysis,
+        folder: Path,
+        created_at: datetime,
+        predecessor: Path | None = None,
+    ) -> Sequence[ResultKind]:
         """Write labels and report."""
         report = self.write_report(analysis, self._image, StudyFacts(), folder)
         if analysis.labels is None:

@@ -7,24 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
-from celery import Celery, Task
+from celery import Celery
+from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
 
-from willis_models.errors import BrokerUnavailable, DestinationRefused, DestinationUnreachable
-from willis_service.domain.peers import Destination
+from willis_models.errors import BrokerUnavailable
 
 ANALYSE = "willis.analyse"
-DELIVER = "willis.deliver"
+CANARY = "willis.canary"
 _QUEUE = "willis"
-_FIRST_RETRY_S = 5
-_LONGEST_RETRY_S = 900
 _CONNECT_S = 5
+_ANSWER_S = 10
+_CANARIES_KEPT_S = 3600  # those of a worker that died
+_BROKER_ERRORS = (OperationalError, redis.RedisError, OSError)
 
 
 def build_celery(broker_url: str, visibility_timeout_s: int) -> Celery:
     """The application: late acknowledgement, one message at a time, no result backend."""
     app = Celery("willis", broker=broker_url, set_as_current=False)
     app.conf.update(
+        task_queues=[_queue(_QUEUE)],
         task_default_queue=_QUEUE,
         task_ignore_result=True,
         task_acks_late=True,
@@ -43,6 +45,8 @@ def build_celery(broker_url: str, visibility_timeout_s: int) -> Celery:
             # Redis hands a message to another worker after this: above the longest run (R15).
             "visibility_timeout": visibility_timeout_s,
             "socket_connect_timeout": _CONNECT_S,
+            # A Redis that hangs is left and connected to again, by workers and senders alike.
+            "socket_timeout": _ANSWER_S,
             # Publishing fails soon where the broker is away: the reconciler sends the hint later.
             "max_retries": 1,
         },
@@ -60,12 +64,12 @@ class CeleryQueue:
     app: Celery
 
     def put_analysis(self, job_id: str) -> None:
-        """Ask a worker to run a job."""
-        self._send(ANALYSE, job_id)
+        """Tell the workers that this job waits; who hears it takes the most urgent one."""
+        self._send(ANALYSE, _QUEUE, job_id)
 
-    def put_delivery(self, job_id: str, destination: Destination) -> None:
-        """Ask a worker to send a job's results."""
-        self._send(DELIVER, job_id, str(destination))
+    def put_canary(self, worker_id: str) -> None:
+        """Send a message to one worker, which shows that it consumes when it hears it."""
+        self._send(CANARY, _canary_queue(worker_id))
 
     def depth(self) -> int:
         """How many messages wait for a worker."""
@@ -73,42 +77,42 @@ class CeleryQueue:
             with self.app.connection_for_read() as connection:
                 connection.ensure_connection(max_retries=1, timeout=_CONNECT_S)
                 return int(connection.default_channel.client.llen(_QUEUE))
-        except (OperationalError, redis.RedisError, OSError) as error:
+        except _BROKER_ERRORS as error:
             raise BrokerUnavailable("The queue's Redis does not answer.") from error
 
-    def _send(self, task: str, *arguments: str) -> None:
+    def _send(self, task: str, queue: str, *arguments: str) -> None:
         try:
-            self.app.send_task(task, args=arguments, retry=False)
-        except (OperationalError, redis.RedisError, OSError) as error:
+            self.app.send_task(task, args=arguments, queue=queue, retry=False)
+        except _BROKER_ERRORS as error:
             raise BrokerUnavailable("The queue's Redis does not answer.") from error
 
 
 def register_tasks(
-    app: Celery,
-    analyse: Callable[[str], None],
-    deliver: Callable[[str, Destination], None],
-    delivery_attempts: int,
+    app: Celery, worker_id: str, analyse: Callable[[], None], hear: Callable[[], None]
 ) -> None:
-    """Give a worker its two tasks."""
+    """Give a worker its tasks. ``hear`` is told of each message that arrives."""
 
-    def run_analysis(job_id: str) -> None:
-        analyse(job_id)
+    def run_analysis(_job_id: str) -> None:
+        # The message says that there is work. Which job comes first, the database knows now; when
+        # the message was sent, nobody did.
+        hear()
+        analyse()
 
-    def run_delivery(task: Task[Any, Any], job_id: str, destination: str) -> None:
-        try:
-            deliver(job_id, Destination.parse(destination))
-        except DestinationUnreachable as error:
-            # An archive that is down is a state of the delivery, not of the analysis (R43).
-            wait_s = min(_FIRST_RETRY_S * 2**task.request.retries, _LONGEST_RETRY_S)
-            raise task.retry(exc=error, countdown=wait_s) from error
+    def hear_canary() -> None:
+        hear()
 
+    canaries = _queue(_canary_queue(worker_id), expires=_CANARIES_KEPT_S)
+    app.conf.task_queues = [_queue(_QUEUE), canaries]
     # Not shared: by default Celery would add the tasks to every other application in the process.
     app.task(run_analysis, name=ANALYSE, shared=False)
-    app.task(
-        run_delivery,
-        name=DELIVER,
-        bind=True,
-        shared=False,
-        max_retries=delivery_attempts - 1,
-        throws=(DestinationRefused, DestinationUnreachable),
-    )
+    app.task(hear_canary, name=CANARY, shared=False)
+
+
+def _canary_queue(worker_id: str) -> str:
+    return f"{_QUEUE}.canary.{worker_id}"
+
+
+def _queue(name: str, expires: float | None = None) -> Any:
+    # The nameless exchange needs no table of bindings in Redis, which a flush would empty.
+    exchange = Exchange("", type="direct")
+    return Queue(name, exchange=exchange, routing_key=name, expires=expires)

@@ -6,6 +6,11 @@ process is seen by whoever started it. More slots are more processes.
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,15 +22,22 @@ from celery.worker import state
 
 _LOG = structlog.get_logger(__name__)
 _MEBIBYTE = 1024 * 1024
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """Consumes until SIGTERM (which lets the running job end) or until its memory has grown."""
+    """Consumes until SIGTERM, or until its memory has grown.
+
+    The first SIGTERM lets the running job end (R19). A second one, or ``drain_s`` after the first,
+    calls ``let_go``, which gives the job back and ends the process.
+    """
 
     app: Celery
     name: str
     on_ready: Callable[[], None]
+    let_go: Callable[[], None]
+    drain_s: float
     memory_limit_mb: int
 
     def run(self) -> None:
@@ -35,6 +47,7 @@ class WorkerProcess:
         self.app.set_default()
 
         def ready(**_: object) -> None:
+            watch_signals(self.drain_s, self.let_go)
             self.on_ready()
 
         def retire(**_: object) -> None:
@@ -67,6 +80,36 @@ class WorkerProcess:
         if used_mb > self.memory_limit_mb:
             _LOG.warning("worker_retires", memory_mb=used_mb)
             state.should_stop = 0
+
+
+def watch_signals(drain_s: float, let_go: Callable[[], None]) -> None:
+    """Call ``let_go`` at the second ending signal, or ``drain_s`` after the first.
+
+    Python runs signal handlers in the main thread, and a network that runs there for minutes keeps
+    them waiting. What the interpreter writes into a pipe at once is read by a thread of our own.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    watch = threading.Thread(
+        target=_watch, args=(reading, drain_s, let_go), name="signal-watch", daemon=True
+    )
+    watch.start()
+
+
+def _watch(reading: int, drain_s: float, let_go: Callable[[], None]) -> None:
+    _await_ending_signal(reading, None)
+    _LOG.info("worker_drains", at_most_s=drain_s)
+    _await_ending_signal(reading, time.monotonic() + drain_s)
+    let_go()
+
+
+def _await_ending_signal(reading: int, until_s: float | None) -> None:
+    while True:
+        left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+        readable, _, _ = select.select([reading], [], [], left_s)
+        if not readable or set(os.read(reading, 1)) & set(_ENDING_SIGNALS):
+            return
 
 
 def _leave_logs_alone(**_: object) -> None:

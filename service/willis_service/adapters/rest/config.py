@@ -9,6 +9,8 @@ from typing import Protocol
 
 from willis_models.manifest import Manifest
 from willis_models.pipelines.base import Pipeline
+from willis_service.application.ports.studies import PixelReader, StudyRoom, UploadTaker
+from willis_service.domain.clients import ApiClient
 
 GIB = 2**30
 
@@ -26,7 +28,9 @@ class UploadLimits:
 class RestConfig:
     """Keys, limits and folders of the REST edge.
 
-    ``api_keys`` empty lets nobody in; None switches authentication off and has to be asked for.
+    ``api_keys`` and ``api_clients`` empty let nobody in; ``api_keys`` None switches authentication
+    off and has to be asked for. Pages from ``cors_origins`` may ask from a browser.
+    Addresses in answers begin with ``public_url``, else with what the client called us.
     ``sync_limit_s`` bounds how long a caller may wait for a result in one request, and
     ``waiting_callers`` how many may wait at once; the next one gets 202 straight away.
     """
@@ -36,6 +40,19 @@ class RestConfig:
     sync_limit_s: float = 60.0
     waiting_callers: int = 16
     uploads: UploadLimits = UploadLimits()
+    api_clients: tuple[ApiClient, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    public_url: str | None = None
+    object_bytes: int = GIB
+
+
+@dataclass(frozen=True)
+class Imaging:
+    """What DICOMweb and the list of studies stand on."""
+
+    room: StudyRoom
+    take: UploadTaker
+    pixels: PixelReader
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,7 +11,7 @@ from fastapi.responses import FileResponse
 from willis_models.findings import Findings
 from willis_service.adapters.rest.schemas import JobId, JobList, JobReply
 from willis_service.application.ports import JobDesk
-from willis_service.domain.job import ResultKind
+from willis_service.domain.job import JobState, ResultKind
 
 # The report is self-contained: whatever else it may hold, it loads and sends nothing.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -31,12 +32,27 @@ def jobs_router(desk: JobDesk) -> APIRouter:
 
 def _add_job_routes(router: APIRouter, desk: JobDesk) -> None:
     @router.get("", summary="The latest jobs, newest first")
-    def jobs(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> JobList:
-        return JobList(jobs=[JobReply.of(job) for job in desk.recent_jobs(limit)])
+    def jobs(
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
+    ) -> JobList:
+        return JobList(jobs=[JobReply.of(job) for job in desk.recent_jobs(limit, state)])
 
     @router.get("/{job_id}", summary="One job as it stands now")
     def job(job_id: JobId) -> JobReply:
         return JobReply.of(desk.job(job_id))
+
+    @router.post(
+        "/{job_id}/retry",
+        status_code=HTTPStatus.ACCEPTED,
+        summary="Try a failed job again",
+    )
+    def retry(job_id: JobId) -> JobReply:
+        """Queue a failed job again with all its attempts; this is also what un-parks a job.
+
+        409 where the job did not fail, or where a later job stands for its study.
+        """
+        return JobReply.of(desk.queue.retry(job_id))
 
 
 def _add_result_routes(router: APIRouter, desk: JobDesk) -> None:
@@ -84,6 +100,15 @@ def _add_result_routes(router: APIRouter, desk: JobDesk) -> None:
     )
     def picture(job_id: JobId) -> FileResponse:
         return _file(desk, job_id, ResultKind.PICTURE, "image/png")
+
+    @router.get(
+        "/{job_id}/retraction",
+        summary="Key object selection that rejects the result",
+        response_class=FileResponse,
+        responses=_binary("application/dicom", "A DICOM Key Object Selection."),
+    )
+    def retraction(job_id: JobId) -> FileResponse:
+        return _file(desk, job_id, ResultKind.RETRACTION, "application/dicom")
 
     @router.get(
         "/{job_id}/labels",

@@ -19,9 +19,9 @@ from willis_service.adapters.rest.schemas import (
     PredictReply,
     WaitSeconds,
 )
-from willis_service.adapters.rest.submission import Submission, received
+from willis_service.adapters.rest.submission import Submission, carries_files, received
 from willis_service.application.ports import JobDesk
-from willis_service.domain.job import Job, JobState, ResultKind
+from willis_service.domain.job import Job, JobState, Priority, ResultKind
 
 _FILES = {
     "type": "array",
@@ -75,14 +75,23 @@ def predict_router(desk: JobDesk, config: RestConfig) -> APIRouter:
         wait_s: Annotated[
             WaitSeconds | None, Query(description="How long to wait for the result, in seconds.")
         ] = None,
+        priority: Annotated[
+            Priority | None,
+            Query(description="The lane; left out, the rules of the installation say."),
+        ] = None,
     ) -> Response:
         """Send files, or name a study already received, and get its findings.
 
         Answers 200 with the findings when the job ends within ``wait_s`` (bounded by the
         installation's limit, which is also the default), else 202 with the job's ``Location``.
+        Answers 503 with ``Retry-After`` while what waits would take longer than the objective;
+        urgent requests have an allowance of their own.
         """
+        if carries_files(request):
+            # Before the upload is read: a sender should not send gigabytes to hear a refusal.
+            await run_sync(desk.queue.admit, priority or Priority.ROUTINE)
         async with received(request, config.upload_folder, config.uploads) as submission:
-            job = await run_sync(_submit, desk, submission)
+            job = await run_sync(_submit, desk, submission, priority)
         asked_s = submission.fields.wait_s if wait_s is None else wait_s
         wait_for_s = config.sync_limit_s if asked_s is None else min(asked_s, config.sync_limit_s)
         job = await _waited(desk, job, wait_for_s, waiting)
@@ -91,11 +100,11 @@ def predict_router(desk: JobDesk, config: RestConfig) -> APIRouter:
     return router
 
 
-def _submit(desk: JobDesk, submission: Submission) -> Job:
+def _submit(desk: JobDesk, submission: Submission, priority: Priority | None) -> Job:
     fields = submission.fields
     if fields.study_instance_uid is not None:
-        return desk.submit_study(fields.study_instance_uid, fields.pipeline)
-    return desk.submit_files(submission.files, fields.pipeline)
+        return desk.submit_study(fields.study_instance_uid, fields.pipeline, priority)
+    return desk.submit_files(submission.files, fields.pipeline, priority)
 
 
 async def _waited(desk: JobDesk, job: Job, seconds: float, waiting: CapacityLimiter) -> Job:
@@ -127,7 +136,8 @@ def _reply(desk: JobDesk, job: Job) -> Response:
 
 
 def _findings(desk: JobDesk, job: Job) -> Findings | None:
-    if ResultKind.FINDINGS not in job.results:
+    # While a job goes on, its results are at most a notice that there is none yet.
+    if not job.state.is_final or ResultKind.FINDINGS not in job.results:
         return None
     path = desk.result_path(job.id, ResultKind.FINDINGS)
     return Findings.model_validate_json(path.read_bytes())

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from willis_models.errors import WillisError
+from willis_models.errors import QueueTooLong, WillisError
 from willis_models.findings import INTENDED_USE_STATEMENT
 
 MEDIA_TYPE = "application/problem+json"
@@ -47,11 +47,21 @@ STATUS_BY_CODE: dict[str, HTTPStatus] = {
     "REQUEST_ERROR": HTTPStatus.BAD_REQUEST,
     "UNKNOWN_PIPELINE": HTTPStatus.NOT_FOUND,
     "UNKNOWN_STUDY": HTTPStatus.NOT_FOUND,
+    "UNKNOWN_OBJECT": HTTPStatus.NOT_FOUND,
     "UNKNOWN_JOB": HTTPStatus.NOT_FOUND,
+    "UNKNOWN_REQUESTER": HTTPStatus.FORBIDDEN,
+    "UNKNOWN_DELIVERY": HTTPStatus.NOT_FOUND,
     "RESULT_NOT_READY": HTTPStatus.CONFLICT,
+    "RESULT_RETRACTED": HTTPStatus.GONE,
+    "DELIVERY_CONFLICT": HTTPStatus.CONFLICT,
     "BAD_UPLOAD": HTTPStatus.BAD_REQUEST,
     "UPLOAD_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "JOB_NOT_FAILED": HTTPStatus.CONFLICT,
     "SERVICE_ERROR": HTTPStatus.SERVICE_UNAVAILABLE,
+    "DATABASE_UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
+    "QUEUE_TOO_LONG": HTTPStatus.SERVICE_UNAVAILABLE,
+    "NO_RESULT_IN_TIME": HTTPStatus.GATEWAY_TIMEOUT,
+    "STUDY_NOT_ROUTED": HTTPStatus.INTERNAL_SERVER_ERROR,
     "STORAGE_FULL": HTTPStatus.INSUFFICIENT_STORAGE,
     "BROKER_UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
     "DEADLINE_EXCEEDED": HTTPStatus.GATEWAY_TIMEOUT,
@@ -98,7 +108,7 @@ def problem_response(
     )
     sent = {INTENDED_USE_HEADER: INTENDED_USE_STATEMENT, **(headers or {})}
     if retryable:
-        sent["Retry-After"] = str(RETRY_AFTER_S)
+        sent.setdefault("Retry-After", str(RETRY_AFTER_S))
     body = problem.model_dump(exclude_none=True)
     return JSONResponse(body, status_code=status, headers=sent, media_type=MEDIA_TYPE)
 
@@ -115,7 +125,11 @@ async def _willis_error(_request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, WillisError):
         raise error
     status = STATUS_BY_CODE[error.code]
-    return problem_response(error.code, status, error.message, retryable=error.retryable)
+    wait_s = error.retry_after_s if isinstance(error, QueueTooLong) else RETRY_AFTER_S
+    headers = {"Retry-After": str(wait_s)} if error.retryable else None
+    return problem_response(
+        error.code, status, error.message, retryable=error.retryable, headers=headers
+    )
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:

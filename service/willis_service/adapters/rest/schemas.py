@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from willis_models.findings import INTENDED_USE_STATEMENT, Findings
 from willis_models.manifest import LearntFrom, Manifest, Threshold
 from willis_models.pipelines.base import Pipeline
-from willis_service.domain.job import Job, JobState, ResultKind
+from willis_service.domain.alarm import Alarm, AlarmKind
+from willis_service.domain.job import Job, JobState, Priority, ResultKind
 
 RESULT_ROUTES: dict[ResultKind, str] = {
     ResultKind.FINDINGS: "findings",
@@ -19,6 +20,7 @@ RESULT_ROUTES: dict[ResultKind, str] = {
     ResultKind.REPORT: "report",
     ResultKind.PICTURE: "picture",
     ResultKind.LABELS: "labels",
+    ResultKind.RETRACTION: "retraction",
 }
 
 Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
@@ -48,8 +50,26 @@ class JobError(BaseModel):
     message: str
 
 
+class Retraction(BaseModel):
+    """That a person withdrew the result: nobody may act on it."""
+
+    at: datetime
+    reason: str
+
+    @classmethod
+    def of(cls, job: Job) -> Retraction | None:
+        """The retraction of a job, if there was one."""
+        at = job.retracted_at
+        return None if at is None else cls(at=at, reason=job.retraction_reason or "")
+
+
 class JobReply(_Reply):
-    """A job as it stands, with links to what it has left so far."""
+    """A job as it stands, with links to what it has left so far.
+
+    ``parked``: each attempt ended its worker, and it is not tried again before somebody asks.
+    ``notice``: the results only say that there is none, for this reason. ``predecessor`` is the job
+    whose result this one amends, ``successor`` the one that superseded it.
+    """
 
     id: str
     study_instance_uid: str
@@ -57,14 +77,21 @@ class JobReply(_Reply):
     bundle_version: str
     bundle_sha256: str
     input_fingerprint: str
+    priority: Priority
     state: JobState
     is_final: bool
+    parked: bool
     step: str | None
     attempts: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     error: JobError | None
+    notice: str | None
+    retraction: Retraction | None
+    predecessor: str | None
+    successor: str | None
+    timings_s: dict[str, float]
     links: dict[str, str]
 
     @classmethod
@@ -78,14 +105,21 @@ class JobReply(_Reply):
             bundle_version=job.bundle_version,
             bundle_sha256=job.bundle_sha256,
             input_fingerprint=job.input_fingerprint,
+            priority=job.priority,
             state=job.state,
             is_final=job.state.is_final,
+            parked=job.is_parked,
             step=job.step,
             attempts=job.attempts,
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
             error=JobError(code=code, message=message or "") if code else None,
+            notice=job.notice_code,
+            retraction=Retraction.of(job),
+            predecessor=job.predecessor_id,
+            successor=job.successor_id,
+            timings_s=dict(job.timings_s),
             links=links_of(job),
         )
 
@@ -108,6 +142,35 @@ class JobList(_Reply):
     """The latest jobs, newest first."""
 
     jobs: list[JobReply]
+
+
+class AlarmReply(BaseModel):
+    """Something that was accepted and has no result."""
+
+    kind: AlarmKind
+    code: str
+    message: str
+    study_instance_uid: str
+    job: str | None
+    since: datetime
+
+    @classmethod
+    def of(cls, alarm: Alarm) -> AlarmReply:
+        """The reply for one alarm."""
+        return cls(
+            kind=alarm.kind,
+            code=alarm.code,
+            message=alarm.message,
+            study_instance_uid=alarm.study_instance_uid,
+            job=alarm.job_id,
+            since=alarm.since,
+        )
+
+
+class AlarmList(_Reply):
+    """What stands now."""
+
+    alarms: list[AlarmReply]
 
 
 class ModelReply(BaseModel):

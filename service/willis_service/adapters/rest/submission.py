@@ -35,6 +35,11 @@ class Submission:
     files: tuple[Path, ...]
 
 
+def carries_files(request: Request) -> bool:
+    """Whether the body is an upload."""
+    return _media_type(request) == "multipart/form-data"
+
+
 @asynccontextmanager
 async def received(
     request: Request, upload_folder: Path, limits: UploadLimits
@@ -59,7 +64,7 @@ def _new_folder(upload_folder: Path) -> Path:
 async def _read(request: Request, folder: Path, limits: UploadLimits) -> Submission:
     content_type = request.headers.get("content-type", "")
     _refuse_declared_size(request, limits)
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = _media_type(request)
     if kind == "multipart/form-data":
         form = await read_multipart(content_type, request.stream(), folder, limits)
         files = await run_sync(unpack_archives, form.files, folder, limits)
@@ -70,6 +75,10 @@ async def _read(request: Request, folder: Path, limits: UploadLimits) -> Submiss
     if kind == "application/x-www-form-urlencoded":
         return _one_source(_validated(dict(parse_qsl(body.decode("utf-8", "replace")))), ())
     raise BadUpload("Send multipart/form-data with files, or JSON with study_instance_uid.")
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _refuse_declared_size(request: Request, limits: UploadLimits) -> None:

@@ -12,28 +12,34 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
-_BUSY_TIMEOUT_S = 30
+from willis_models.errors import DatabaseUnavailable
+
+_BUSY_S = 30.0
 _MIGRATION_LOCK = 0x5754_4C4C  # any constant; the same in every process
 _READ_ONLY = {"willis_read_only": True}
 
 
 @dataclass(frozen=True)
 class Database:
-    """One database, reached through a pool of connections. Make it with ``open_database``."""
+    """One database, reached through a pool of connections. Make it with ``open_database``.
+
+    Raises DatabaseUnavailable where it is away, or held by another writer for too long.
+    """
 
     engine: Engine
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading; it never waits for a writer."""
-        with self.engine.connect().execution_options(**_READ_ONLY) as connection:
-            yield connection
+        with _absence_named(), self.engine.connect() as connection:
+            yield connection.execution_options(**_READ_ONLY)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction, committed (and on disk) when the block ends without an error."""
-        with self.engine.begin() as connection:
+        with _absence_named(), self.engine.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -41,15 +47,17 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str) -> Database:
-    """Open SQLite or PostgreSQL; SQLite's folder is made when missing."""
+def open_database(url: str, busy_s: float = _BUSY_S) -> Database:
+    """Open PostgreSQL or SQLite, whose folder is made when missing; its writers take turns."""
     parsed = make_url(url)
+    # An error that is logged must not quote the values of its statement: some name a study (R46).
     if parsed.get_backend_name() != "sqlite":
-        return Database(create_engine(parsed, pool_pre_ping=True, max_overflow=32))
+        engine = create_engine(parsed, pool_pre_ping=True, max_overflow=32, hide_parameters=True)
+        return Database(engine)
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    arguments = {"timeout": _BUSY_TIMEOUT_S}
-    engine = create_engine(parsed, connect_args=arguments, max_overflow=64)
+    busy = {"timeout": busy_s}
+    engine = create_engine(parsed, connect_args=busy, max_overflow=64, hide_parameters=True)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Database(engine)
@@ -80,6 +88,14 @@ def _begin_sqlite(connection: Connection) -> None:
     # write lock at once makes it wait its turn instead.
     read_only = connection.get_execution_options().get("willis_read_only")
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _absence_named() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable("The database does not answer: try again later.") from error
 
 
 @contextmanager

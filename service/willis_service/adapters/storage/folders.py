@@ -1,26 +1,33 @@
-"""Durable files: received instances and images, and published results.
+"""Durable files: received instances and images.
 
 A file counts as kept when its bytes and every folder entry on the way to it are on disk.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from willis_models.errors import StorageFull
-from willis_service.domain.instance import IncomingInstance
-from willis_service.domain.job import ResultKind, Run
+from willis_service.adapters.storage.files import (
+    DurableFolders,
+    disk_errors,
+    make_durable_folder,
+    sync,
+    write_all,
+)
+from willis_service.adapters.storage.journal import Entry
+from willis_service.adapters.storage.journaling import Journal
+from willis_service.adapters.storage.landing import Berths, FileLanding, IncomingFolder
+from willis_service.adapters.storage.lane import Lane
+from willis_service.application.ports import Kept
 
 _CHUNK_BYTES = 1024 * 1024
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_INCOMING = "incoming"
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,75 @@ class DataFolder:
     """What was received, below ``root``. Raises StorageFull where a write finds no space."""
 
     root: Path
+    journal: Journal | None = None
+    """Makes small instances durable by one sync; without it each is synced in its place."""
+    _incoming: IncomingFolder = field(init=False, repr=False, compare=False)
+    _berths: Berths = field(default_factory=Berths, init=False, repr=False, compare=False)
+    _lane: Lane = field(default_factory=Lane, init=False, repr=False, compare=False)
+    _folders: DurableFolders = field(
+        default_factory=DurableFolders, init=False, repr=False, compare=False
+    )
 
-    def keep(self, instance: IncomingInstance, place: str) -> None:
-        """Make the bytes durable at this place, relative to the data folder."""
-        with _disk_errors(), _fresh_file(self.path_of(place)) as descriptor:
-            _write_all(descriptor, instance.header)
-            _write_all(descriptor, instance.data_set)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_incoming", IncomingFolder(self.root / _INCOMING))
+
+    def land(self, header: bytes, transfer_syntax_uid: str) -> FileLanding:
+        """Begin a file with its file-meta header."""
+        with disk_errors():
+            part = self._incoming.fresh_path()
+        place = (self.root, self._folders, self._berths)
+        return FileLanding(part, place, header, transfer_syntax_uid)
+
+    @contextmanager
+    def making_durable(self, group: Sequence[Kept]) -> Iterator[Callable[[], bool]]:
+        """Make files durable, several at once, while the block runs; for one thread at a time."""
+        is_journaled = False
+
+        def make_durable() -> None:
+            nonlocal is_journaled
+            with disk_errors():
+                is_journaled = self._journal(group)
+                if not is_journaled:
+                    for kept in group:
+                        _landing(kept).sync()
+
+        def wait() -> bool:
+            self._lane.wait()
+            return is_journaled
+
+        if self._berths.is_calm:
+            self._lane.submit(make_durable)
+        else:
+            make_durable()
+        try:
+            yield wait
+        finally:
+            with suppress(Exception):
+                self._lane.wait()
+
+    def close(self) -> None:
+        """End the threads that wait for work."""
+        self._lane.stop()
+        self._berths.close()
+
+    def _journal(self, group: Sequence[Kept]) -> bool:
+        if self.journal is None:
+            return False
+        entries = [entry for entry in map(_entry, group) if entry is not None]
+        return len(entries) == len(group) and self.journal.append(entries)
+
+    def restore(self, content: bytes, place: str) -> None:
+        """Have a file with these bytes at this place, durably."""
+        path = self.path_of(place)
+        if not path.is_file() or path.read_bytes() != content:
+            with disk_errors(), _fresh_file(path) as descriptor:
+                write_all(descriptor, content)
+        sync(path)
+        sync(path.parent)
+
+    def forget(self, stored: str) -> None:
+        """Remove something kept that nothing refers to."""
+        self.path_of(stored).unlink(missing_ok=True)
 
     def keep_file(self, source: Path) -> tuple[str, str]:
         """Make a copy durable; its path relative to the data folder, and its SHA-256."""
@@ -42,9 +112,9 @@ class DataFolder:
             suffix = ".nii.gz" if source.name.lower().endswith(".gz") else ".nii"
             place = f"images/{sha256}{suffix}"
             stream.seek(0)
-            with _disk_errors(), _fresh_file(self.path_of(place)) as descriptor:
+            with disk_errors(), _fresh_file(self.path_of(place)) as descriptor:
                 while chunk := stream.read(_CHUNK_BYTES):
-                    _write_all(descriptor, chunk)
+                    write_all(descriptor, chunk)
         return place, sha256
 
     def path_of(self, stored: str) -> Path:
@@ -53,54 +123,12 @@ class DataFolder:
 
     def free_bytes(self) -> int:
         """Space left on the disk of the data folder."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return shutil.disk_usage(self.root).free
-
-
-@dataclass(frozen=True)
-class ResultFolders:
-    """One folder for each job below ``root``: there in full, or not at all."""
-
-    root: Path
-
-    @contextmanager
-    def stage(self, run: Run) -> Iterator[Path]:
-        """A private folder to write into; gone afterwards unless published."""
-        folder = self.root / f".{run.job.id}-{run.attempt}-{uuid.uuid4().hex[:8]}"
-        with _disk_errors():
-            make_durable_folder(folder)
         try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def publish(self, run: Run, folder: Path) -> None:
-        """Put a staged folder in the job's place, all at once and durably."""
-        with _disk_errors():
-            for file in folder.iterdir():
-                _sync(file)
-            _sync(folder)
-            target = self.root / run.job.id
-            if target.exists():
-                # Left by an attempt that died between publishing and telling the database.
-                target.rename(self.root / f".{run.job.id}-{uuid.uuid4().hex[:8]}.old")
-            folder.rename(target)
-            _sync(self.root)
-            for old in self.root.glob(f".{run.job.id}-*.old"):
-                shutil.rmtree(old)
-
-    def path(self, job_id: str, kind: ResultKind) -> Path:
-        """Where a published result lies."""
-        return self.root / job_id / kind.value
-
-
-def make_durable_folder(folder: Path) -> None:
-    """Make a folder and its parents, each entry synced to disk."""
-    if folder.is_dir():
-        return
-    make_durable_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+            disk = os.statvfs(self.root)
+        except FileNotFoundError:
+            self.root.mkdir(parents=True, exist_ok=True)
+            disk = os.statvfs(self.root)
+        return disk.f_bavail * disk.f_frsize
 
 
 @contextmanager
@@ -119,28 +147,17 @@ def _fresh_file(path: Path) -> Iterator[int]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def _landing(kept: Kept) -> FileLanding:
+    if not isinstance(kept.landing, FileLanding):
+        raise TypeError("The file landed in another archive.")
+    return kept.landing
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise StorageFull("The disk is full: free space, then send again.") from error
-        raise
+def _entry(kept: Kept) -> Entry | None:
+    landing = _landing(kept)
+    if (memory := landing.memory) is None:
+        return None
+    return Entry(kept.instance, kept.opens_study, memory, landing.header_bytes)

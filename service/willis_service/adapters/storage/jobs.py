@@ -3,118 +3,182 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Connection, and_, case, insert, or_, select, update
 
-from willis_models.errors import UnknownJob
 from willis_service.adapters.storage.database import Database
+from willis_service.adapters.storage.job_rows import (
+    JOB_FIELDS,
+    ending_values,
+    find_job,
+    get_job,
+    holds,
+    job_of,
+    row_of,
+    take_turns,
+)
+from willis_service.adapters.storage.revival import revive
+from willis_service.adapters.storage.superseding import (
+    is_replaced,
+    replace_earlier,
+    retire_earlier,
+)
 from willis_service.adapters.storage.tables import JOB
-from willis_service.domain.job import Ending, Job, JobOrder, JobState, ResultKind, Run, Sighting
+from willis_service.domain.job import (
+    Ending,
+    Job,
+    JobOrder,
+    JobState,
+    Lease,
+    Priority,
+    Run,
+    Sighting,
+)
 
-_FIELDS = [JOB.c[field.name] for field in fields(Job)]
-_FRESH: dict[str, Any] = {
-    "state": JobState.QUEUED,
-    "attempts": 0,
-    "step": None,
-    "error_code": None,
-    "error_message": None,
-    "finished_at": None,
-    "results": [],
-}
+_LONGEST_PAUSE = timedelta(minutes=10)
+_URGENT_FIRST = case((JOB.c.priority == Priority.URGENT, 0), else_=1)
+_NEXT_FIRST = (_URGENT_FIRST, JOB.c.asked_at, JOB.c.id)
 
 
 @dataclass(frozen=True)
 class SqlJobs:
-    """The book of jobs; serves the ports JobBook, JobRuns and JobCare."""
+    """The book of jobs; serves the ports JobBook, JobRuns, JobCare and RunSigns."""
 
     database: Database
 
     def order(self, order: JobOrder, now: datetime) -> tuple[Job, bool]:
         """The job of this order and whether it is new, or was made by the same order before."""
-        try:
-            with self.database.write() as connection:
-                connection.execute(insert(JOB).values(**_row_of(order, now)))
-                return _get(connection, order.job_id), True
-        except IntegrityError:
-            return self.get(order.job_id), False
+        with self.database.write() as connection:
+            take_turns(connection, order.study_instance_uid)
+            found = find_job(connection, order.job_id)
+            if found is not None:
+                if revive(connection, found, order, now):
+                    return get_job(connection, order.job_id), True
+                return _hurried(connection, found, order.priority), False
+            amended = replace_earlier(
+                connection, order.job_id, order.study_instance_uid, order.pipeline, now
+            )
+            row = {**row_of(order, now), "predecessor_id": amended}
+            connection.execute(insert(JOB).values(row))
+            return get_job(connection, order.job_id), True
 
     def reopen_failed(self, job_id: str, now: datetime) -> Job:
         """Queue a failed job again with its attempts unspent; any other job is left alone."""
-        failed = and_(JOB.c.id == job_id, JOB.c.state == JobState.FAILED)
+        fresh = {
+            "state": JobState.QUEUED,
+            "attempts": 0,
+            "asked_at": now,
+            "enqueued_at": now,
+            "again_at": None,
+            "finished_at": None,
+            "error_code": None,
+            "error_message": None,
+            "notice_tries": 0,
+        }
         with self.database.write() as connection:
-            connection.execute(update(JOB).where(failed).values({**_FRESH, "enqueued_at": now}))
-            return _get(connection, job_id)
+            job = get_job(connection, job_id)
+            take_turns(connection, job.study_instance_uid)
+            if not is_replaced(connection, job_id):
+                failed = and_(JOB.c.id == job_id, JOB.c.state == JobState.FAILED)
+                connection.execute(update(JOB).where(failed).values(fresh))
+            return get_job(connection, job_id)
 
     def get(self, job_id: str) -> Job:
         """The job as it stands. Raises UnknownJob."""
         with self.database.read() as connection:
-            return _get(connection, job_id)
+            return get_job(connection, job_id)
 
-    def recent(self, limit: int) -> Sequence[Job]:
-        """The latest jobs, newest first."""
-        query = select(*_FIELDS).order_by(JOB.c.created_at.desc(), JOB.c.id).limit(limit)
+    def recent(self, limit: int, state: JobState | None = None) -> Sequence[Job]:
+        """The latest jobs, newest first; only those in a state where one is named."""
+        query = select(*JOB_FIELDS).order_by(JOB.c.created_at.desc(), JOB.c.id).limit(limit)
+        if state is not None:
+            query = query.where(JOB.c.state == state)
         with self.database.read() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            return [job_of(row) for row in connection.execute(query)]
+
+    def latest_of(self, study_instance_uid: str, pipeline: str) -> Job | None:
+        """The job that stands for a study in a pipeline."""
+        these = and_(JOB.c.study_instance_uid == study_instance_uid, JOB.c.pipeline == pipeline)
+        stands = and_(these, JOB.c.state != JobState.SUPERSEDED)
+        query = select(*JOB_FIELDS).where(stands).order_by(JOB.c.created_at.desc()).limit(1)
+        with self.database.read() as connection:
+            row = connection.execute(query).first()
+            return None if row is None else job_of(row)
+
+    def edition_of(self, job_id: str) -> str | None:
+        """Which folder of the job's results counts; None where there is none."""
+        query = select(JOB.c.edition).where(JOB.c.id == job_id)
+        with self.database.read() as connection:
+            return connection.execute(query).scalar()
 
     def claim(self, job_id: str, now: datetime) -> Run | None:
-        """Start the next attempt; None where the job is final or running already."""
-        queued = and_(JOB.c.id == job_id, JOB.c.state == JobState.QUEUED)
-        changes = {
-            "state": JobState.RUNNING,
-            "attempts": JOB.c.attempts + 1,
-            "started_at": now,
-            "heartbeat_at": now,
-            "step": None,
-        }
+        """Start the next run of this job; None where it is final or running already."""
         with self.database.write() as connection:
-            if connection.execute(update(JOB).where(queued).values(changes)).rowcount == 0:
-                return None
-            inputs = connection.execute(select(JOB.c.inputs).where(JOB.c.id == job_id)).scalar_one()
-            return Run(_get(connection, job_id), tuple(inputs))
+            return _started(connection, job_id, now)
 
-    def note_step(self, run: Run, step: str, now: datetime) -> None:
-        """Store the name of the step that starts."""
-        self._change(_this_attempt(run.job.id, run.attempt), step=step, heartbeat_at=now)
+    def claim_next(self, now: datetime) -> Run | None:
+        """Start the next run of the most urgent job that waits longest; None where none waits."""
+        # PostgreSQL's workers pass over what another one claims at this moment.
+        query = select(JOB.c.id).where(_may_be_claimed(now)).order_by(*_NEXT_FIRST).limit(1)
+        with self.database.write() as connection:
+            job_id = connection.execute(query.with_for_update(skip_locked=True)).scalar()
+            return None if job_id is None else _started(connection, job_id, now)
 
-    def beat(self, run: Run, now: datetime) -> None:
-        """Store a sign of life of the run."""
-        self._change(_this_attempt(run.job.id, run.attempt), heartbeat_at=now)
+    def note_step(self, run: Run, step: str, now: datetime) -> bool:
+        """Store the name of the step that starts; False where this run was superseded."""
+        return self._change(holds(run.lease), step=step, heartbeat_at=now)
+
+    def beat(self, run: Run, now: datetime, ran_s: float) -> None:
+        """Store a sign of life of the run, and how long it has gone on."""
+        self._change(holds(run.lease), heartbeat_at=now, ran_s=ran_s)
 
     def finish(self, run: Run, ending: Ending, now: datetime) -> bool:
         """End the job; False where this run was superseded."""
-        return self._change(_this_attempt(run.job.id, run.attempt), **_values(ending, now))
+        job, values = run.job, ending_values(ending, now, run.edition.name)
+        with self.database.write() as connection:
+            take_turns(connection, job.study_instance_uid)
+            if not _changed(connection, holds(run.lease), values):
+                return False
+            if ending.state is not JobState.FAILED:
+                retire_earlier(connection, job.id, job.study_instance_uid, job.pipeline)
+            return True
 
-    def release(self, job_id: str, attempt: int, now: datetime) -> bool:
-        """Put the job back into the queue; False where this attempt is not the latest."""
-        changes = {"state": JobState.QUEUED, "step": None, "enqueued_at": now}
-        return self._change(_this_attempt(job_id, attempt), **changes)
+    def release(
+        self, lease: Lease, now: datetime, again_at: datetime | None = None, is_spent: bool = True
+    ) -> bool:
+        """Put the job back into the queue; False where this run is not the latest."""
+        changes = {
+            "state": JobState.QUEUED,
+            "step": None,
+            "enqueued_at": now,
+            "again_at": again_at,
+            "attempts": JOB.c.attempts if is_spent else JOB.c.attempts - 1,
+        }
+        return self._change(holds(lease), **changes)
 
     def give_up(self, run: Sighting, ending: Ending, now: datetime) -> bool:
         """End a job whose worker is gone; False where it moved on."""
         unchanged = JOB.c.heartbeat_at == run.heartbeat_at
-        this = and_(_this_attempt(run.job_id, run.attempt), unchanged)
-        return self._change(this, **_values(ending, now))
+        return self._change(and_(holds(run.lease), unchanged), **ending_values(ending, now))
 
     def running(self) -> Sequence[Sighting]:
         """Running jobs."""
-        query = select(JOB.c.id, JOB.c.attempts, JOB.c.started_at, JOB.c.heartbeat_at)
+        query = select(JOB.c.id, JOB.c.token, JOB.c.attempts, JOB.c.heartbeat_at, JOB.c.ran_s)
         with self.database.read() as connection:
             rows = connection.execute(query.where(JOB.c.state == JobState.RUNNING))
             return [Sighting(*row) for row in rows]
 
-    def waiting_since(self, before: datetime) -> Sequence[str]:
-        """Queued jobs whose message was sent before this time, oldest first."""
-        overdue = and_(
-            JOB.c.state == JobState.QUEUED,
-            (JOB.c.enqueued_at < before) | JOB.c.enqueued_at.is_(None),
-        )
+    def waiting_since(self, age: timedelta, now: datetime) -> Sequence[str]:
+        """Jobs that a worker may claim and whose hint is at least this old, oldest first."""
+        # A hint from the future was sent before the clock was set back.
+        hint = JOB.c.enqueued_at
+        is_old = or_(hint.is_(None), hint <= now - age, hint > now)
+        query = select(JOB.c.id).where(_may_be_claimed(now), is_old).order_by(*_NEXT_FIRST)
         with self.database.read() as connection:
-            rows = connection.execute(select(JOB.c.id).where(overdue).order_by(JOB.c.created_at))
-            return list(rows.scalars())
+            return list(connection.execute(query).scalars())
 
     def note_enqueued(self, job_id: str, now: datetime) -> None:
         """Remember that a message was sent for the job."""
@@ -122,47 +186,40 @@ class SqlJobs:
 
     def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
         with self.database.write() as connection:
-            return connection.execute(update(JOB).where(where).values(values)).rowcount > 0
+            return _changed(connection, where, values)
 
 
-def _this_attempt(job_id: str, attempt: int) -> ColumnElement[bool]:
-    return and_(JOB.c.id == job_id, JOB.c.attempts == attempt, JOB.c.state == JobState.RUNNING)
+def _changed(connection: Connection, where: ColumnElement[bool], values: dict[str, Any]) -> bool:
+    return connection.execute(update(JOB).where(where).values(values)).rowcount > 0
 
 
-def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(select(*_FIELDS).where(JOB.c.id == job_id)).first()
-    if row is None:
-        raise UnknownJob("There is no job of this id.")
-    return _job(row)
+def _may_be_claimed(now: datetime) -> ColumnElement[bool]:
+    # Nobody is told to wait longer than the longest pause: the clock was set back, and it is over.
+    again = JOB.c.again_at
+    pause_is_over = or_(again.is_(None), again <= now, again > now + _LONGEST_PAUSE)
+    return and_(JOB.c.state == JobState.QUEUED, pause_is_over)
 
 
-def _job(row: Row[Any]) -> Job:
-    values = dict(row._mapping)
-    values["state"] = JobState(values["state"])
-    values["results"] = tuple(ResultKind(kind) for kind in values["results"])
-    return Job(**values)
-
-
-def _row_of(order: JobOrder, now: datetime) -> dict[str, Any]:
-    return {
-        **_FRESH,
-        "id": order.job_id,
-        "study_instance_uid": order.study_instance_uid,
-        "pipeline": order.pipeline,
-        "bundle_version": order.bundle.version,
-        "bundle_sha256": order.bundle.sha256,
-        "input_fingerprint": order.input_fingerprint,
-        "inputs": list(order.inputs),
-        "created_at": now,
-    }
-
-
-def _values(ending: Ending, now: datetime) -> dict[str, Any]:
-    return {
-        "state": ending.state,
-        "results": list(ending.results),
-        "error_code": ending.error_code,
-        "error_message": ending.error_message,
-        "finished_at": now,
+def _started(connection: Connection, job_id: str, now: datetime) -> Run | None:
+    queued = and_(JOB.c.id == job_id, JOB.c.state == JobState.QUEUED)
+    changes = {
+        "state": JobState.RUNNING,
+        "attempts": JOB.c.attempts + 1,
+        "token": JOB.c.token + 1,
+        "started_at": now,
+        "heartbeat_at": now,
+        "ran_s": 0.0,
         "step": None,
     }
+    if not _changed(connection, queued, changes):
+        return None
+    inputs = connection.execute(select(JOB.c.inputs).where(JOB.c.id == job_id)).scalar_one()
+    return Run(get_job(connection, job_id), tuple(inputs))
+
+
+def _hurried(connection: Connection, job: Job, priority: Priority) -> Job:
+    """The job, in the urgent lane from now on if it was asked for urgently this time."""
+    if priority is not Priority.URGENT or job.state.is_final:
+        return job
+    connection.execute(update(JOB).where(JOB.c.id == job.id).values(priority=priority))
+    return get_job(connection, job.id)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -56,10 +57,29 @@ STUDY = Table(
     METADATA,
     Column("study_instance_uid", _UID, primary_key=True),
     Column("first_received_at", UtcDateTime, nullable=False),
-    Column("last_instance_at", UtcDateTime, nullable=False),
+    Column("last_instance_at", UtcDateTime, nullable=False, index=True),
     # Null while everything that came was routed.
     Column("open_since", UtcDateTime, index=True),
+    # When retention removed its images; what came later is kept.
+    Column("instances_purged_at", UtcDateTime),
+    # Everything that came, conflicting instances included; what the limits of a study look at.
+    Column("instance_count", Integer, nullable=False, server_default="0"),
+    Column("size_bytes", BigInteger, nullable=False, server_default="0"),
 )
+
+# What became of a study when it was routed: the latest decision.
+STUDY_OUTCOME = Table(
+    "study_outcome",
+    METADATA,
+    Column("study_instance_uid", _UID, primary_key=True),
+    Column("code", String(32), nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    # Empty while more images are waited for.
+    Column("images_fingerprint", _SHA256, nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("decisions", JSON, nullable=False),
+)
+Index("ix_study_first_received_at", STUDY.c.first_received_at)
 
 INSTANCE = Table(
     "instance",
@@ -77,6 +97,8 @@ INSTANCE = Table(
     Column("received_at", UtcDateTime, nullable=False),
     # False for other bytes under a known SOP Instance UID: kept, flagged, not analysed.
     Column("is_first", Boolean, nullable=False),
+    # Set once retention removed the bytes; the same instance is stored anew when it comes again.
+    Column("purged_at", UtcDateTime, index=True),
     UniqueConstraint("sop_instance_uid", "sha256", name="uq_instance_content"),
 )
 Index("ix_instance_study", INSTANCE.c.study_instance_uid)
@@ -104,11 +126,31 @@ JOB = Table(
     Column("started_at", UtcDateTime),
     Column("heartbeat_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    # Attempts since the job was asked for; the token counts all runs and never goes back.
     Column("attempts", Integer, nullable=False),
+    Column("token", Integer, nullable=False, server_default="0"),
+    Column("ran_s", Float, nullable=False, server_default="0"),
+    Column("asked_at", UtcDateTime),
+    # A job that is tried again waits until then.
+    Column("again_at", UtcDateTime),
     Column("step", String(64)),
     Column("error_code", String(64)),
     Column("error_message", Text),
     Column("results", JSON, nullable=False),
+    Column("priority", String(16), nullable=False, server_default="routine"),
+    Column("predecessor_id", String(32)),
+    Column("successor_id", String(32)),
+    # Which folder of results counts, since when, and whether it only says that there is no result.
+    Column("edition", String(64)),
+    Column("published_at", UtcDateTime),
+    Column("notice_code", String(64)),
+    Column("notice_tries", Integer, nullable=False, server_default="0"),
+    Column("timings_s", JSON, nullable=False, server_default="{}"),
+    # The published_at that deliveries were planned for: it differs once there is a new edition.
+    Column("delivery_planned_for", UtcDateTime),
+    Column("retracted_at", UtcDateTime),
+    Column("retraction_reason", Text),
+    Column("results_purged_at", UtcDateTime),
     UniqueConstraint("pipeline", "bundle_sha256", "input_fingerprint", name="uq_job_input"),
 )
 
@@ -119,4 +161,106 @@ WORKER = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("beat_at", UtcDateTime, nullable=False),
     Column("models", JSON, nullable=False),
+    Column("role", String(16), nullable=False, server_default="worker"),
+)
+
+DELIVERY = Table(
+    "delivery",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("job_id", String(32), ForeignKey("job.id"), nullable=False, index=True),
+    Column("destination", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    # SOP Instance UID of a DICOM object, SHA-256 of any other file.
+    Column("object_id", _SHA256, nullable=False),
+    Column("sop_class_uid", _UID),
+    Column("state", String(16), nullable=False),
+    Column("priority", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("planned_at", UtcDateTime, nullable=False),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("attempted_at", UtcDateTime),
+    Column("sent_at", UtcDateTime),
+    Column("committed_at", UtcDateTime),
+    # Who sends it now, and until when nobody else may.
+    Column("courier", String(64)),
+    Column("leased_until", UtcDateTime),
+    # Whether an attempt may have arrived without our hearing of it.
+    Column("may_be_there", Boolean, nullable=False),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("transaction_uid", _UID, index=True),
+    Column("commitment_due_at", UtcDateTime),
+    UniqueConstraint("job_id", "destination", "kind", "object_id", name="uq_delivery_object"),
+)
+Index("ix_delivery_state", DELIVERY.c.state)
+# Looked at twice a second: it holds the few jobs whose deliveries are not planned yet.
+Index(
+    "ix_job_unplanned",
+    JOB.c.published_at,
+    sqlite_where=text("delivery_planned_for IS NOT published_at"),
+    postgresql_where=text("delivery_planned_for IS DISTINCT FROM published_at"),
+)
+Index("ix_delivery_due", DELIVERY.c.destination, DELIVERY.c.state, DELIVERY.c.next_attempt_at)
+
+# What a search needs of the headers, read from the files after they came. Everything in these three
+# can be made again from the files.
+STUDY_HEADER = Table(
+    "study_header",
+    METADATA,
+    Column("study_instance_uid", _UID, primary_key=True),
+    # The study's last_instance_at when it was read: the study is read again once they differ.
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("patient_id", Text, nullable=False, index=True),
+    Column("patient_name", Text, nullable=False),
+    Column("accession_number", Text, nullable=False, index=True),
+    Column("study_date", Text, nullable=False, index=True),
+    Column("study_description", Text, nullable=False),
+    Column("attributes", JSON, nullable=False),
+)
+
+SERIES_HEADER = Table(
+    "series_header",
+    METADATA,
+    Column("study_instance_uid", _UID, primary_key=True),
+    Column("series_instance_uid", _UID, primary_key=True),
+    Column("modality", Text, nullable=False),
+    Column("series_description", Text, nullable=False),
+    Column("series_number", Text, nullable=False),
+    Column("attributes", JSON, nullable=False),
+)
+
+RESULT_HEADER = Table(
+    "result_header",
+    METADATA,
+    Column("job_id", String(32), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    # The job's edition when it was read: what is published again is read again.
+    Column("edition", String(64), nullable=False),
+    Column("study_instance_uid", _UID, nullable=False, index=True),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("sop_instance_uid", _UID, nullable=False),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("transfer_syntax_uid", _UID, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("series_description", Text, nullable=False),
+    Column("series_number", Text, nullable=False),
+    Column("attributes", JSON, nullable=False),
+)
+
+COMMITMENT = Table(
+    "commitment",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("requester", String(16), nullable=False),
+    Column("transaction_uid", _UID, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("objects", JSON, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    UniqueConstraint("requester", "transaction_uid", name="uq_commitment_transaction"),
 )

@@ -1,29 +1,34 @@
-"""Which workers are present, by their last sign of life."""
+"""Which processes are present, by their last sign of life: workers, and the keeper."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
 from willis_service.adapters.storage.database import Database
 from willis_service.adapters.storage.tables import WORKER
 
+WORKING = "worker"
+KEEPING = "keeper"
+DELIVERING = "courier"
+
 
 @dataclass(frozen=True)
 class SqlWorkers:
-    """The roll of workers."""
+    """The roll of those who are there to work, in one role."""
 
     database: Database
+    role: str = WORKING
 
     def sign_in(self, worker_id: str, models: Sequence[str], now: datetime) -> None:
-        """A worker is ready: its models are loaded and replayed."""
-        values = {"id": worker_id, "started_at": now, "beat_at": now, "models": list(models)}
+        """Ready to work; a worker's models are loaded and replayed."""
+        row = {"id": worker_id, "started_at": now, "beat_at": now, "models": list(models)}
         with self.database.write() as connection:
             connection.execute(delete(WORKER).where(WORKER.c.id == worker_id))
-            connection.execute(insert(WORKER).values(values))
+            connection.execute(insert(WORKER).values(role=self.role, **row))
 
     def beat(self, worker_id: str, now: datetime) -> None:
         """Store a sign of life."""
@@ -32,17 +37,27 @@ class SqlWorkers:
             connection.execute(update(WORKER).where(this).values(beat_at=now))
 
     def sign_out(self, worker_id: str) -> None:
-        """The worker ends in good order."""
+        """The end, in good order."""
         with self.database.write() as connection:
             connection.execute(delete(WORKER).where(WORKER.c.id == worker_id))
 
     def forget(self, before: datetime) -> None:
-        """Strike off the workers that were not heard of since."""
+        """Strike off, in every role, who was not heard of since."""
         with self.database.write() as connection:
             connection.execute(delete(WORKER).where(WORKER.c.beat_at < before))
 
-    def count_present(self, since: datetime) -> int:
-        """Workers heard of since this time."""
+    def count_present(self, now: datetime, lost_after: timedelta) -> int:
+        """How many were heard of lately."""
+        query = select(func.count()).select_from(WORKER)
         with self.database.read() as connection:
-            query = select(func.count()).where(WORKER.c.beat_at >= since)
-            return connection.execute(query).scalar_one()
+            here = present(now, lost_after, self.role)
+            return connection.execute(query.where(here)).scalar_one()
+
+
+def present(now: datetime, lost_after: timedelta, role: str = WORKING) -> ColumnElement[bool]:
+    """Whether a process of this role was heard of lately.
+
+    A beat from the future was given before the clock was set back, and proves nothing.
+    """
+    heard = WORKER.c.beat_at.between(now - lost_after, now + lost_after)
+    return and_(WORKER.c.role == role, heard)

@@ -36,6 +36,9 @@ _TALKATIVE: dict[str, int] = {
     "python_multipart": logging.WARNING,
     "httpx": logging.WARNING,
     "uvicorn.access": logging.WARNING,
+    # Two lines for each message; the service says itself what became of a job.
+    "celery.worker.strategy": logging.WARNING,
+    "celery.app.trace": logging.WARNING,
     # Two lines at each start about which database it found.
     "alembic": logging.WARNING,
 }

@@ -81,7 +81,9 @@ def _picture(findings: Findings, view: AxialView) -> bytes:
 
 def _heading(findings: Findings) -> str:
     """The scores in one line, for a reader who has the picture alone."""
-    return "   ".join([_title(findings), *(_score_text(score) for score in _scores(findings))])
+    amended = ["AMENDED"] if findings.amends else []
+    scores = (_score_text(score) for score in _scores(findings))
+    return "   ".join([*amended, _title(findings), *scores])
 
 
 def _score_text(score: SideScore) -> str:
@@ -117,7 +119,8 @@ def _numbers(findings: Findings, regions: tuple[str, ...]) -> set[int]:
 def _rejection_picture(findings: Findings) -> bytes:
     reason = findings.rejection
     said = [reason.message, advice_for(reason.code)] if reason else ["No picture can be shown."]
-    return message_picture("Not analysed", [*said, "", findings.intended_use])
+    amended = [findings.amends.text] if findings.amends else []
+    return message_picture("Not analysed", [*said, *amended, "", findings.intended_use])
 
 
 def _region_name(segment: SegmentFinding) -> str:

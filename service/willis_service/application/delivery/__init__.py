@@ -1,0 +1,1 @@
+"""Results to their destinations: planned from the database, sent by the courier, retracted."""

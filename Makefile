@@ -8,8 +8,15 @@ PYTHON ?= python3.11
 TORCH ?= 2.13.0+cpu
 # A DICOM folder for `make demo`; the shipped, simulated study where it is empty.
 STUDY ?=
+# How long `make chaos` and `make soak` go on; a seed repeats what it prints.
+ROUNDS ?= 5
+SEED ?=
+STUDIES ?= 1500
 # More arguments for pytest, for example PYTEST_ARGS="-k reader -x".
 PYTEST_ARGS ?=
+
+# Tests that start the whole service want the machine to themselves; the others run side by side.
+WHOLE_SERVICE := tests/e2e tests/chaos tests/soak
 
 VENV := .venv
 LIGHT := .venv-demo
@@ -43,7 +50,12 @@ setup: $(FULL_STAMP) $(SYSTEM_STAMP) ## Make .venv with everything, and system p
 
 .PHONY: test
 test: setup lint ## Run all checks: ruff, mypy --strict, import rules, pytest with warnings as errors
+ifeq ($(strip $(PYTEST_ARGS)),)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(WHOLE_SERVICE:%=--ignore=%)
+	$(BIN)/python -m pytest $(WHOLE_SERVICE)
+else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+endif
 
 .PHONY: lint
 lint: $(FULL_STAMP) ## Run the checks that run no code: ruff, mypy --strict, import rules
@@ -55,6 +67,14 @@ lint: $(FULL_STAMP) ## Run the checks that run no code: ruff, mypy --strict, imp
 .PHONY: bench
 bench: setup ## Measure speed and memory, ratios in one run, printed as tables
 	$(BIN)/python -m benchmarks
+
+.PHONY: chaos
+chaos: setup ## Break every part of a running service again and again (ROUNDS=, SEED=)
+	$(BIN)/python -m tests.chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: soak
+soak: setup ## Send a day's studies at an accelerated pace and write docs/soak.md (STUDIES=)
+	$(BIN)/python -m tests.soak --studies $(STUDIES)
 
 .PHONY: openapi
 openapi: $(FULL_STAMP) ## Write openapi.yaml anew from the application

@@ -60,9 +60,11 @@ def measure(places: Places) -> Section:
 _INTRODUCTION = f"""
 {IMAGES} CT images of 525 kB from dcmtk's `storescu` on the same machine and disk, PDU {PDU_BYTES},
 TCP_NODELAY=1 for sender and peers; images a second, median of {ROUNDS} rounds in which the
-receivers take turns, every receiver fresh in every round. **Ours answers success only after file,
-folder and database row are synced to disk**; the others sync nothing before they answer. Every
-image was counted at its receiver.
+receivers take turns, every receiver fresh in every round. **Ours answers success only when the
+image is durable**: its bytes, its place and its row are in the intake journal, written past the
+page cache and synced (fdatasync) before the answer, several at once where several wait; file and
+row themselves are in place by then and are synced in the background before the journal is used
+again. The others sync nothing before they answer. Every image was counted at its receiver.
 """
 
 Batches = Mapping[int, Sequence[Sequence[Path]]]

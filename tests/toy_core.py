@@ -12,10 +12,14 @@ from tests.toy_pipeline import toy_pipelines, write_toy_bundle
 from willis_models.errors import BrokerUnavailable
 from willis_models.pipelines.base import Pipeline
 from willis_service import bootstrap
+from willis_service.application.analyse import RunJob
+from willis_service.application.no_result import RaiseAlarms
+from willis_service.application.queue_desk import QueueDesk
+from willis_service.application.reconcile import Reconcile
 from willis_service.application.routing import Dispatch
+from willis_service.application.watch import Watch
 from willis_service.bootstrap import Core
 from willis_service.domain.instance import IncomingInstance
-from willis_service.domain.peers import Destination
 from willis_service.settings import load_settings
 
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
@@ -39,16 +43,14 @@ class MemoryQueue:
     """A broker in memory, which can be away."""
 
     analyses: list[str] = field(default_factory=list)
-    deliveries: list[tuple[str, Destination]] = field(default_factory=list)
     is_away: bool = False
 
     def put_analysis(self, job_id: str) -> None:
         self._answer()
         self.analyses.append(job_id)
 
-    def put_delivery(self, job_id: str, destination: Destination) -> None:
+    def put_canary(self, worker_id: str) -> None:
         self._answer()
-        self.deliveries.append((job_id, destination))
 
     def depth(self) -> int:
         self._answer()
@@ -68,8 +70,34 @@ class Toy:
     clock: HandClock
 
     def run(self, job_id: str) -> None:
-        worker = bootstrap.worker_of(self.core)
-        replace(worker.run_job, clock=self.clock)(job_id)
+        self.runner()(job_id)
+
+    def runner(self, **changes: Any) -> RunJob:
+        """What a worker does, with other parts where a test needs them."""
+        made = bootstrap.worker_of(self.core).run_job
+        return replace(made, clock=self.clock, **changes)
+
+    def stopwatch(self) -> float:
+        """A monotonic clock that goes with the hand clock."""
+        return (self.clock.now - START).total_seconds()
+
+    def reconciler(self) -> Reconcile:
+        """What the keeper does every few seconds; it remembers between its rounds."""
+        watch = Watch(self.stopwatch)
+        return replace(bootstrap.reconciler_of(self.core), clock=self.clock, watch=watch)
+
+    def alarms(self) -> RaiseAlarms:
+        """The keeper's watch over studies without a result."""
+        made, watch = bootstrap.alarms_of(self.core), Watch(self.stopwatch)
+        write = replace(made.write, clock=self.clock)
+        return replace(made, write=write, clock=self.clock, watch=watch)
+
+    def queue_desk(self) -> QueueDesk:
+        """What a person asks of the queue."""
+        made = bootstrap.desk_of(self.core).queue
+        assert isinstance(made, QueueDesk)
+        admit = replace(made.admit, clock=self.clock)
+        return replace(made, admit=admit, clock=self.clock)
 
 
 def toy_core(

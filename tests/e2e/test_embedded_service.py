@@ -22,13 +22,17 @@ import httpx
 import psutil
 import pydicom
 import pytest
+from sqlalchemy import select
 
 from tests.synthetic_ct import write_ct_series
 from tests.toy_pipeline import write_toy_bundle
 from willis_models.findings import Findings
 from willis_service.adapters.storage.database import open_database
 from willis_service.adapters.storage.jobs import SqlJobs
+from willis_service.adapters.storage.results import ResultFolders
 from willis_service.adapters.storage.studies import SqlStudies
+from willis_service.adapters.storage.tables import WORKER
+from willis_service.adapters.storage.workers import WORKING
 from willis_service.domain.job import Job, JobState, ResultKind
 
 pytestmark = pytest.mark.skipif(
@@ -75,14 +79,23 @@ class Service:
         raise AssertionError(f"No such job after {seconds} s: {self.jobs()}")
 
     def result(self, job: Job, kind: ResultKind) -> Path:
-        return self.data_dir / "results" / job.id / kind
+        database = open_database(f"sqlite:///{self.data_dir / 'willis.sqlite'}")
+        try:
+            shelf = ResultFolders(self.data_dir / "results", SqlJobs(database).edition_of)
+            return shelf.path(job.id, kind)
+        finally:
+            database.close()
 
     def worker(self) -> psutil.Process:
-        """The child process that has the network loaded: the only one that maps ONNX Runtime."""
-        for child in psutil.Process(self.process.pid).children():
-            if any("onnxruntime_pybind11" in region.path for region in child.memory_maps()):
-                return child
-        raise AssertionError("No worker process.")
+        """The child process that has signed in as a worker."""
+        database = open_database(f"sqlite:///{self.data_dir / 'willis.sqlite'}")
+        try:
+            with database.read() as connection:
+                query = select(WORKER.c.id).where(WORKER.c.role == WORKING)
+                (worker_id,) = connection.execute(query).scalars()
+        finally:
+            database.close()
+        return psutil.Process(int(worker_id.rpartition("-")[2]))
 
 
 def free_port() -> int:
@@ -266,15 +279,33 @@ def test_other_bytes_under_a_known_uid_are_a_conflict_that_the_findings_show(ser
 
 
 def test_a_study_without_a_suitable_series_is_a_rejected_job_with_a_report(service, tmp_path):
-    files = write_ct_series(tmp_path, seed="mr", shape=(3, 16, 16), overrides={"Modality": "MR"})
+    overrides = {"ContrastBolusAgent": "IOHEXOL"}
+    files = write_ct_series(tmp_path, seed="contrast", shape=(3, 16, 16), overrides=overrides)
 
     service.storescu(*files)
     job = service.wait_for(of_study(files))
 
     assert job.state is JobState.REJECTED
-    assert job.error_code == "WRONG_MODALITY"
+    assert job.error_code == "CONTRAST_GIVEN"
     assert job.results[:2] == (ResultKind.FINDINGS, ResultKind.SR)
     assert pydicom.dcmread(service.result(job, ResultKind.SR)).CompletionFlag == "PARTIAL"
+
+
+def test_a_study_that_no_rule_takes_is_shown_as_not_routed(service, tmp_path):
+    files = write_ct_series(tmp_path, seed="mr", shape=(3, 16, 16), overrides={"Modality": "MR"})
+    uid = pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID
+    key = (service.data_dir / "api-key").read_text().strip()
+    url = f"http://127.0.0.1:{service.http_port}/studies/{uid}"
+
+    service.storescu(*files)
+    end, routing = time.monotonic() + 45, None
+    while routing is None and time.monotonic() < end:
+        time.sleep(0.2)
+        answer = httpx.get(url, headers={"X-API-Key": key}, timeout=20)
+        routing = answer.json()["study"]["routing"]
+
+    assert routing is not None
+    assert routing["code"] == "NO_RULE"
 
 
 def test_no_patient_identifier_is_in_the_log(service, series):

@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pydicom import dcmread
 from tests.aspects_findings import aspects_analysis, rejected_findings
 from tests.plain_series import plain_series
 from tests.synthetic_ct import SAGITTAL, write_ct_series
+from willis_models.findings import Amendment
 from willis_models.pipelines.base import Analysis
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.seg import write_seg
@@ -45,10 +46,11 @@ class Written:
     seg: Path
     sr: Path
     rejected_sr: Path
+    amended_sr: Path
 
     @property
-    def every(self) -> tuple[Path, Path, Path]:
-        return self.seg, self.sr, self.rejected_sr
+    def every(self) -> tuple[Path, ...]:
+        return self.seg, self.sr, self.rejected_sr, self.amended_sr
 
 
 def _tool(name: str) -> str:
@@ -73,7 +75,8 @@ def _complaints(text: str) -> list[str]:
 
 def _write(series: DicomSeries, folder: Path) -> Written:
     analysis = aspects_analysis(series.image.stack)
-    written = Written(series, folder / "seg.dcm", folder / "sr.dcm", folder / "rejected.dcm")
+    names = ("seg.dcm", "sr.dcm", "rejected.dcm", "amended.dcm")
+    written = Written(series, *(folder / name for name in names))
     seg = write_seg(analysis, series, EQUIPMENT, created=CREATED)
     assert seg is not None
     seg.save_as(written.seg)
@@ -81,6 +84,11 @@ def _write(series: DicomSeries, folder: Path) -> Written:
     rejected = Analysis(rejected_findings())
     sr = write_sr(rejected, series.headers[:1], None, EQUIPMENT, created=CREATED)
     sr.save_as(written.rejected_sr)
+    amends = Amendment(job_id="job-1", status="rejected")
+    amended = replace(analysis, findings=analysis.findings.model_copy(update={"amends": amends}))
+    given: dict[str, Any] = {"created": CREATED, "predecessor": sr}
+    seg = write_seg(amended, series, EQUIPMENT, **given)
+    write_sr(amended, series.headers, seg, EQUIPMENT, **given).save_as(written.amended_sr)
     return written
 
 
@@ -135,6 +143,15 @@ def test_dcmtk_reads_the_report_of_a_rejected_study(synthetic: Written) -> None:
 
     assert "(BRAIN_NOT_PLAUSIBLE,99WILLIS" in text
     assert " NUM:" not in text
+    assert not _complaints(text)
+
+
+def test_dcmtk_reads_an_amended_report_and_finds_its_predecessor(synthetic: Written) -> None:
+    text = _run(_tool("dsrdump"), synthetic.amended_sr)
+    predecessor = _run(_tool("dcmdump"), "+P", "0040,a360", "+P", "0008,1155", synthetic.amended_sr)
+
+    assert '"Amended result")="Amended result: it repl' in text
+    assert str(dcmread(synthetic.rejected_sr).SOPInstanceUID) in predecessor
     assert not _complaints(text)
 
 

@@ -87,7 +87,8 @@ def test_without_broker_and_worker_it_is_not_ready_and_says_which_part(client):
 
     parts = reply.json()["parts"]
     assert reply.status_code == 503
-    assert {name for name, state in parts.items() if state != "ok"} == {"broker", "worker"}
+    absent = {"broker", "worker", "keeper", "courier"}
+    assert {name for name, state in parts.items() if state != "ok"} == absent
 
 
 def test_models_and_pipelines_are_those_of_the_installation(client):

@@ -49,6 +49,8 @@ def test_only_what_this_installation_can_not_do_now_is_worth_another_try() -> No
     assert retryable == {
         "StorageFull",
         "BrokerUnavailable",
+        "DatabaseUnavailable",
+        "QueueTooLong",
         "DeadlineExceeded",
         "DestinationUnreachable",
     }

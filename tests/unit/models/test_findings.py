@@ -23,6 +23,14 @@ def test_rejected_findings_carry_no_numbers() -> None:
         Findings(pipeline="aspects", status="rejected", rejection=REASON, scores=(SCORE,))
 
 
+def test_findings_of_a_failed_analysis_have_a_reason_and_no_numbers() -> None:
+    assert Findings(pipeline="aspects", status="failed", rejection=REASON).scores == ()
+    with pytest.raises(ValidationError, match="rejection"):
+        Findings(pipeline="aspects", status="failed")
+    with pytest.raises(ValidationError, match="no numbers"):
+        Findings(pipeline="aspects", status="failed", rejection=REASON, scores=(SCORE,))
+
+
 def test_successful_findings_carry_no_rejection() -> None:
     with pytest.raises(ValidationError, match="rejection"):
         Findings(pipeline="aspects", status="succeeded", rejection=REASON)

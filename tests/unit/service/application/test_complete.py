@@ -4,6 +4,7 @@ import pytest
 
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, incoming, toy_core
+from tests.toy_pipeline import write_toy_bundle
 from willis_service import bootstrap
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.domain.job import JobState
@@ -26,11 +27,6 @@ def receive(toy: Toy, files) -> None:
 
 def tick(toy: Toy) -> int:
     return replace(bootstrap.completeness_of(toy.core), clock=toy.clock)()
-
-
-def reconcile(toy: Toy) -> None:
-    made = bootstrap.reconciler_of(toy.core)
-    replace(made, queue=toy.queue, dispatch=toy.core.dispatch, clock=toy.clock)()
 
 
 def test_a_study_is_routed_once_when_it_fell_quiet(toy, files):
@@ -64,12 +60,11 @@ def test_a_late_image_changes_the_input_and_makes_another_job(toy, files):
 def test_a_crash_between_routing_and_closing_routes_again_to_the_same_job(toy, files):
     receive(toy, files)
     toy.clock.advance(10)
-    made = bootstrap.completeness_of(toy.core)
     instances = toy.core.studies.instances(toy.core.studies.open_studies()[0].study_instance_uid)
     for pipeline in toy.core.pipelines.values():
         toy.core.routing.route(instances[0].study_instance_uid, instances, pipeline)
 
-    assert replace(made, clock=toy.clock)() == 1
+    assert tick(toy) == 1
     assert len(toy.core.jobs.recent(9)) == 1
 
 
@@ -84,80 +79,36 @@ def test_an_instance_that_comes_while_a_study_is_routed_keeps_it_open(toy, files
     assert len(toy.core.studies.open_studies()) == 1
 
 
-def test_results_that_a_pacs_sends_back_start_no_new_job(toy):
-    toy.core.intake.take(incoming())
+def test_results_that_a_pacs_sends_back_start_no_new_job(toy, files):
+    receive(toy, files)
     toy.clock.advance(10)
     tick(toy)
-    report = incoming("1.2.3.7", sop_class="1.2.840.10008.5.1.4.1.1.88.34")
+    study = toy.core.jobs.recent(1)[0].study_instance_uid
+    before = toy.core.outcomes.study_outcome(study)
+    report = incoming("1.2.3.7", study=study, sop_class="1.2.840.10008.5.1.4.1.1.88.34")
     toy.core.intake.take(report)
-    toy.clock.advance(10)
+    toy.clock.advance(2)
 
+    # Not even a newer model is a reason to look at the study again.
+    write_toy_bundle(toy.core.settings.bundle_root, "2.0.0")
     assert tick(toy) == 1
     assert len(toy.core.jobs.recent(9)) == 1
+    assert toy.core.outcomes.study_outcome(study) == before
 
 
-def test_a_job_whose_hint_the_broker_lost_is_sent_again(toy, files):
-    toy.queue.is_away = True
-    receive(toy, files)
-    toy.clock.advance(10)
-    tick(toy)
-    (job,) = toy.core.jobs.recent(9)
-    toy.queue.is_away = False
+class Broken:
+    """A selector with a bug."""
 
-    reconcile(toy)
+    def __call__(self, _pipeline, _files):
+        raise KeyError("bug")
 
-    assert (job.state, toy.queue.analyses) == (JobState.QUEUED, [job.id])
-
-
-def test_hints_are_not_multiplied_while_messages_wait(toy, files):
-    receive(toy, files)
-    toy.clock.advance(10)
-    tick(toy)
-    toy.clock.advance(3600)
-
-    reconcile(toy)
-
-    assert len(toy.queue.analyses) == 1
-
-
-def test_a_job_whose_worker_fell_silent_is_queued_again_and_given_up_after_three_deaths(toy, files):
-    receive(toy, files)
-    toy.clock.advance(10)
-    tick(toy)
-    (job,) = toy.core.jobs.recent(9)
-    states = []
-    for _ in range(3):
-        toy.core.jobs.claim(job.id, toy.clock())
-        toy.clock.advance(60)
-        reconcile(toy)
-        states.append(toy.core.jobs.get(job.id).state)
-
-    assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
-    assert toy.core.jobs.get(job.id).error_code == "WORKER_LOST"
-
-
-def test_a_run_that_hung_past_its_deadline_is_not_tried_again(toy, files):
-    receive(toy, files)
-    toy.clock.advance(10)
-    tick(toy)
-    (job,) = toy.core.jobs.recent(9)
-    run = toy.core.jobs.claim(job.id, toy.clock())
-    toy.clock.advance(toy.core.settings.deadline_s)
-    toy.core.jobs.beat(run, toy.clock())
-    toy.clock.advance(60)
-
-    reconcile(toy)
-
-    ended = toy.core.jobs.get(job.id)
-    assert (ended.state, ended.error_code) == (JobState.FAILED, "DEADLINE_EXCEEDED")
+    def forget(self, _files):
+        return
 
 
 def test_a_bug_in_the_selection_of_one_study_ends_in_a_visible_job(toy):
-    def broken(_roles, _files):
-        raise KeyError("bug")
-
     toy.core.intake.take(incoming())
-    routing = replace(toy.core.routing, select=broken)
+    routing = replace(toy.core.routing, select=Broken())
     toy.clock.advance(10)
 
     replace(bootstrap.completeness_of(toy.core), routing=routing, clock=toy.clock)()

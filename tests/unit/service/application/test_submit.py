@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pydicom
 import pytest
@@ -8,13 +10,15 @@ from tests.toy_pipeline import NAME
 from willis_models.errors import (
     BadUpload,
     NotReady,
+    QueueTooLong,
     UnknownJob,
     UnknownPipeline,
     UnknownStudy,
     UploadTooLarge,
 )
 from willis_service import bootstrap
-from willis_service.domain.job import Ending, JobState, ResultKind
+from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.domain.job import Ending, JobState, Priority, ResultKind
 
 
 @pytest.fixture
@@ -83,12 +87,42 @@ def test_what_does_not_exist_is_named(desk, files):
 def test_asking_again_for_a_job_that_failed_tries_it_again(toy, desk, files):
     job = desk.submit_files(files, NAME)
     run = toy.core.jobs.claim(job.id, toy.clock())
-    toy.core.jobs.finish(run, Ending(JobState.FAILED, (), "WORKER_LOST", "died"), toy.clock())
+    toy.core.jobs.finish(run, Ending(JobState.FAILED, (), "STORAGE_FULL", "full"), toy.clock())
 
     again = desk.submit_files(files, NAME)
 
     assert (again.id, again.state, again.attempts) == (job.id, JobState.QUEUED, 0)
     assert toy.queue.analyses == [job.id, job.id]
+
+
+def test_asking_again_does_not_try_a_parked_study(toy, desk, files):
+    job = desk.submit_files(files, NAME)
+    run = toy.core.jobs.claim(job.id, toy.clock())
+    toy.core.jobs.finish(run, Ending(JobState.FAILED, (), "WORKER_LOST", "died"), toy.clock())
+
+    again = desk.submit_files(files, NAME)
+
+    assert (again.state, again.is_parked) == (JobState.FAILED, True)
+
+
+def test_an_urgent_request_puts_its_job_into_the_urgent_lane(desk, files):
+    assert desk.submit_files(files, NAME).priority is Priority.ROUTINE
+    assert desk.submit_files(files, NAME, Priority.URGENT).priority is Priority.URGENT
+
+
+def test_a_study_that_would_be_new_work_is_refused_while_too_much_waits(toy, desk, files):
+    def refuse(_priority):
+        raise QueueTooLong("later", 30)
+
+    busy = replace(desk, queue=replace(desk.queue, admit=refuse))
+    toy.core.intake.take(uploaded_instance(files[0]))
+    study = str(pydicom.dcmread(files[0]).StudyInstanceUID)
+
+    with pytest.raises(QueueTooLong):
+        busy.submit_study(study, NAME)
+    known = desk.submit_study(study, NAME)
+
+    assert busy.submit_study(study, NAME).id == known.id
 
 
 def test_waiting_ends_with_the_job_or_with_the_time(toy, desk, files):
@@ -148,9 +182,11 @@ def test_readiness_names_every_part_and_what_is_wrong(toy, desk):
 
     state = desk.readiness()
 
-    assert set(state) == {"database", "broker", "worker", "disk", "models"}
+    parts = {"database", "broker", "worker", "keeper", "courier", "disk", "models"}
+    assert set(state) == parts
     assert (state["database"], state["disk"], state["models"]) == ("ok", "ok", "ok")
-    assert state["worker"] == "no worker is ready"
+    assert (state["worker"], state["keeper"]) == ("no worker is ready", "no keeper is present")
+    assert state["courier"] == "no courier is present"
     assert state["broker"] == "The queue is away."
 
 

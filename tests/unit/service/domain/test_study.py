@@ -1,32 +1,38 @@
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.toy_core import incoming
-from willis_service.domain.instance import StoredInstance, safe_name, storage_path
-from willis_service.domain.study import OpenStudy, Quietness, fingerprint
+from willis_service.domain.completeness import Basis
+from willis_service.domain.instance import (
+    StoredInstance,
+    content_digest,
+    safe_name,
+    storage_path,
+)
+from willis_service.domain.study import Decision, OutcomeCode, fingerprint, outcome_of
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
-RULE = Quietness(quiet=timedelta(seconds=10), longest=timedelta(seconds=60))
 
 
 def stored(sop: str, sha256: str = "a" * 64, sop_class: str = "1.2.840.10008.5.1.4.1.1.2"):
     return StoredInstance("1.2", "1.2.9", sop, sop_class, "1", sha256, "p", 1, "S", NOON)
 
 
-def test_a_study_is_complete_when_nothing_came_for_the_quiet_period():
-    study = OpenStudy("1.2", NOON, NOON + timedelta(seconds=20))
+def test_an_outcome_says_what_runs_or_why_nothing_does():
+    ran = Decision("aspects", "job-1", Basis.CONTIGUOUS_SLICES, ("Head CT",), ("Series 2: best",))
+    not_run = Decision("infarct", None, None, (), ("Series 2: no perfusion",))
 
-    assert not RULE.is_complete(study, NOON + timedelta(seconds=29.9))
-    assert RULE.is_complete(study, NOON + timedelta(seconds=30))
+    routed = outcome_of("1.2", (ran, not_run), NOON)
+    not_routed = outcome_of("1.2", (not_run,), NOON)
 
-
-def test_a_study_that_never_falls_quiet_is_taken_after_the_longest_wait():
-    study = OpenStudy("1.2", NOON, NOON + timedelta(seconds=59))
-
-    assert RULE.is_complete(study, NOON + timedelta(seconds=60))
+    assert (routed.code, routed.reason) == (OutcomeCode.ROUTED, "Analysed by aspects.")
+    assert routed.basis_of("job-1") is Basis.CONTIGUOUS_SLICES
+    assert routed.basis_of("asked for by name") is None
+    assert not_routed.code is OutcomeCode.NO_RULE
+    assert "infarct: Series 2: no perfusion" in not_routed.reason
+    assert outcome_of("1.2", (), NOON).code is OutcomeCode.NO_IMAGES
 
 
 @given(st.permutations(["1.2.1", "1.2.2", "1.2.3", "1.2.4"]))
@@ -80,8 +86,5 @@ def test_other_bytes_of_the_same_instance_lie_beside_the_first():
     assert ".." not in first
 
 
-def test_the_content_digest_ignores_our_own_header_and_minds_the_encoding():
-    instance = incoming()
-
-    assert replace(instance, header=b"other").sha256() == instance.sha256()
-    assert replace(instance, transfer_syntax_uid="1.2").sha256() != instance.sha256()
+def test_the_content_digest_minds_the_encoding():
+    assert content_digest("1.2").hexdigest() != content_digest("1.3").hexdigest()

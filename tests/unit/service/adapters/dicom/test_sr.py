@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tests.aspects_findings import (
 )
 from tests.plain_series import plain_series
 from tests.synthetic_ct import write_ct_series
-from willis_models.findings import INTENDED_USE_STATEMENT, Findings
+from willis_models.findings import INTENDED_USE_STATEMENT, Amendment, Findings
 from willis_models.pipelines.base import Analysis
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.seg import write_seg
@@ -210,21 +211,90 @@ def test_a_study_without_any_image_can_be_rejected(series: DicomSeries, sop_clas
     assert header.SOPClassUID == sop_class
 
 
-def test_an_amendment_names_its_predecessor(series: DicomSeries) -> None:
-    seg, first = _results(series)
-    amended = write_sr(
-        aspects_analysis(series.image.stack),
-        series.headers[:-1],
-        seg,
-        EQUIPMENT,
-        created=CREATED,
-        predecessor=first,
-    )
-    (study,) = amended.PredecessorDocumentsSequence
-    (document,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+AMENDS = Amendment(job_id="job-1", status="succeeded", scores=aspects_findings().scores)
 
+
+def _amended(
+    series: DicomSeries, first: Dataset, headers: Sequence[Dataset], amends: Amendment = AMENDS
+) -> tuple[Dataset, Dataset]:
+    findings = aspects_findings().model_copy(update={"amends": amends})
+    analysis = aspects_analysis(series.image.stack, findings)
+    given: dict[str, Any] = {"created": CREATED, "predecessor": first}
+    seg = write_seg(analysis, series, EQUIPMENT, **given)
+    assert seg is not None
+    return seg, write_sr(analysis, headers, seg, EQUIPMENT, **given)
+
+
+def test_an_amendment_names_its_predecessor(series: DicomSeries) -> None:
+    _, first = _results(series)
+    _, amended = _amended(series, first, series.headers[:-1])
+    (study,) = amended.PredecessorDocumentsSequence
+    (document_series,) = study.ReferencedSeriesSequence
+    (document,) = document_series.ReferencedSOPSequence
+
+    assert study.StudyInstanceUID == first.StudyInstanceUID
+    assert document_series.SeriesInstanceUID == first.SeriesInstanceUID
+    assert document.ReferencedSOPClassUID == first.SOPClassUID
     assert document.ReferencedSOPInstanceUID == first.SOPInstanceUID
-    assert amended.SOPInstanceUID != first.SOPInstanceUID
+
+
+def test_an_amendment_says_so_and_what_the_earlier_result_was(series: DicomSeries) -> None:
+    _, first = _results(series)
+    _, amended = _amended(series, first, series.headers)
+    said = {_name(item): item.get("TextValue") for item in _walk(amended)}
+
+    assert said["Amended result"] == (
+        "Amended result: it replaces an earlier one, which gave the score left 8, right 10."
+    )
+    assert "Amended result" not in {_name(item) for item in _walk(first)}
+
+
+@pytest.mark.parametrize(
+    ("amends", "said"),
+    [
+        ({"status": "failed"}, "which said that the study could not be analysed."),
+        ({"status": "rejected"}, "which did not score the study."),
+        ({"status": "succeeded"}, "which gave no score."),
+    ],
+)
+def test_an_amendment_of_a_result_without_numbers_says_so(
+    amends: dict[str, Any], said: str
+) -> None:
+    assert Amendment(job_id="job-1", **amends).text.endswith(said)
+
+
+def test_an_amendment_of_the_same_images_is_another_object_and_recognisable(
+    series: DicomSeries,
+) -> None:
+    first_seg, first = _results(series)
+    seg, amended = _amended(series, first, series.headers)
+    again_seg, again = _amended(series, first, series.headers)
+
+    for before, after in ((first, amended), (first_seg, seg)):
+        assert after.SOPInstanceUID != before.SOPInstanceUID
+        assert after.SeriesInstanceUID != before.SeriesInstanceUID
+        assert (after.SeriesNumber, after.InstanceNumber) == (before.SeriesNumber, 2)
+    assert (again.SOPInstanceUID, again_seg.SOPInstanceUID) == (
+        amended.SOPInstanceUID,
+        seg.SOPInstanceUID,
+    )
+
+
+def test_a_notice_and_the_result_that_follows_it_are_two_objects(series: DicomSeries) -> None:
+    reasons = ("WORKER_LOST", "NO_RESULT_IN_TIME")
+    notices = [
+        write_sr(
+            Analysis(rejected_findings(reason).model_copy(update={"status": "failed"})),
+            series.headers,
+            None,
+            EQUIPMENT,
+            created=CREATED,
+        )
+        for reason in reasons
+    ]
+    _, result = _results(series)
+
+    assert len({sr.SOPInstanceUID for sr in (*notices, result)}) == 3
 
 
 def test_a_region_without_a_voxel_points_to_no_segment(series: DicomSeries) -> None:

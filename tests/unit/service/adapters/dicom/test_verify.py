@@ -19,6 +19,7 @@ from tests.aspects_findings import aspects_analysis, aspects_findings, rejected_
 from tests.plain_series import plain_series
 from tests.synthetic_ct import SAGITTAL, write_ct_series
 from willis_models.errors import RoundTripMismatch
+from willis_models.findings import Amendment
 from willis_models.pipelines.base import Analysis
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.seg import write_seg
@@ -317,3 +318,27 @@ def test_the_sr_of_a_rejected_study_passes_only_for_its_reason(tilted: Case) -> 
 def test_a_rejected_study_must_not_hold_a_number(tilted: Case) -> None:
     with pytest.raises(RoundTripMismatch, match="number"):
         verify_sr(tilted.sr, rejected_findings(), tilted.series.headers, tilted.seg)
+
+
+def test_an_amendment_must_name_what_it_amends_and_say_so(tilted: Case) -> None:
+    headers = tilted.series.headers[:1]
+    plain = rejected_findings("CONTRAST_GIVEN")
+    amends = Amendment(job_id="job-1", status="succeeded")
+    findings = plain.model_copy(update={"amends": amends})
+    given: dict[str, Any] = {"created": CREATED}
+    sr = write_sr(Analysis(findings), headers, None, EQUIPMENT, predecessor=tilted.sr, **given)
+    silent = write_sr(Analysis(plain), headers, None, EQUIPMENT, predecessor=tilted.sr, **given)
+
+    verify_sr(sr, findings, headers, None, tilted.sr)
+    with pytest.raises(RoundTripMismatch, match="another predecessor"):
+        verify_sr(sr, findings, headers, None)
+    with pytest.raises(RoundTripMismatch, match="does not say"):
+        verify_sr(silent, findings, headers, None, tilted.sr)
+    with pytest.raises(RoundTripMismatch, match="has the UID"):
+        _amend_itself(sr)
+        verify_sr(sr, findings, headers, None, sr)
+
+
+def _amend_itself(sr: Dataset) -> None:
+    document = sr.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    document.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = sr.SOPInstanceUID

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.fake_desk import KNOWN_STUDY
+from tests.fake_desk import KNOWN_STUDY, START
+from willis_service.domain.alarm import Alarm, AlarmKind
 from willis_service.domain.job import JobState
 
 ASK = {"pipeline": "aspects", "study_instance_uid": KNOWN_STUDY}
@@ -66,3 +69,53 @@ def test_an_unknown_job_is_a_404_problem(client):
 
     assert (reply.status_code, reply.json()["code"]) == (404, "UNKNOWN_JOB")
     assert reply.headers["content-type"] == "application/problem+json"
+
+
+def test_jobs_are_listed_by_state(client, desk):
+    desk.ends_as = JobState.FAILED
+    client.post("/predict", json=ASK)
+    client.post("/predict?wait_s=0", json=ASK)
+
+    listed = client.get("/jobs?state=failed").json()["jobs"]
+
+    assert [(job["id"], job["state"]) for job in listed] == [("job-1", "failed")]
+    assert client.get("/jobs?state=lost").status_code == 422
+
+
+def test_a_parked_job_is_seen_with_its_reason_and_retry_puts_it_back(client, desk):
+    desk.ends_as = JobState.FAILED
+    client.post("/predict", json=ASK)
+    desk.jobs["job-1"] = replace(desk.jobs["job-1"], error_code="WORKER_LOST")
+
+    parked = client.get("/jobs/job-1").json()
+    reply = client.post("/jobs/job-1/retry")
+
+    assert (parked["parked"], parked["error"]["code"]) == (True, "WORKER_LOST")
+    assert (reply.status_code, reply.json()["state"]) == (202, "queued")
+
+
+def test_only_a_failed_job_can_be_tried_again(done):
+    reply = done.post("/jobs/job-1/retry")
+
+    assert (reply.status_code, reply.json()["code"]) == (409, "JOB_NOT_FAILED")
+    assert done.post("/jobs/nobody/retry").status_code == 404
+
+
+def test_alarms_name_what_has_no_result(client, desk):
+    desk.queue.alarm_list = [
+        Alarm(AlarmKind.NOT_ROUTED, "STUDY_NOT_ROUTED", "No bundle.", KNOWN_STUDY, None, START)
+    ]
+
+    (alarm,) = client.get("/alarms").json()["alarms"]
+
+    assert (alarm["kind"], alarm["study_instance_uid"]) == ("not_routed", KNOWN_STUDY)
+    assert alarm["job"] is None
+
+
+def test_a_job_says_how_long_its_steps_took_and_what_it_amends(done, desk):
+    changes = {"timings_s": {"read": 1.5}, "predecessor_id": "job-0"}
+    desk.jobs["job-1"] = replace(desk.jobs["job-1"], **changes)
+
+    job = done.get("/jobs/job-1").json()
+
+    assert (job["timings_s"], job["predecessor"]) == ({"read": 1.5}, "job-0")

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.fake_desk import KNOWN_STUDY, FakeDesk
-from willis_models.errors import BrokerUnavailable, StorageFull
+from willis_models.errors import BrokerUnavailable, QueueTooLong, StorageFull
 from willis_models.findings import INTENDED_USE_STATEMENT
 from willis_service.adapters.rest.config import RestConfig
-from willis_service.domain.job import JobState
+from willis_service.domain.job import JobState, Priority, ResultKind
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -246,3 +247,34 @@ def test_the_statement_is_in_every_reply(client):
 
     assert reply.headers["Willis-Intended-Use"] == INTENDED_USE_STATEMENT
     assert reply.json()["intended_use"] == INTENDED_USE_STATEMENT
+
+
+def test_while_too_much_waits_an_upload_is_refused_before_it_is_read(client, desk):
+    desk.queue.refusal = QueueTooLong("What waits takes too long.", 77)
+
+    reply = post(client, ("a.dcm", b"one"))
+
+    assert (reply.status_code, reply.json()["code"]) == (503, "QUEUE_TOO_LONG")
+    assert reply.headers["Retry-After"] == "77"
+    assert desk.seen == []
+
+
+def test_the_lane_is_asked_for_in_the_address(client, desk):
+    files = [("files", ("a.dcm", b"one"))]
+    reply = client.post("/predict?priority=urgent", data={"pipeline": "aspects"}, files=files)
+
+    assert reply.json()["job"]["priority"] == "urgent"
+    assert desk.queue.asked == [Priority.URGENT]
+    assert client.post("/predict?priority=now", json={}).status_code == 422
+
+
+def test_the_notice_of_a_job_that_goes_on_is_no_result(client, desk):
+    desk.ends_as = JobState.RUNNING
+    job = post(client, ("a.dcm", b"one")).json()["job"]["id"]
+    changes = {"results": (ResultKind.FINDINGS,), "notice_code": "NO_RESULT_IN_TIME"}
+    desk.jobs[job] = replace(desk.jobs[job], **changes)
+
+    shown = client.get(f"/jobs/{job}").json()
+
+    assert (shown["notice"], shown["is_final"]) == ("NO_RESULT_IN_TIME", False)
+    assert "findings" in shown["links"]

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.aspects_findings import aspects_findings, region_labels, rejected_findings
 from tests.synthetic_ct import head_hu
 from willis_models.errors import InputError
-from willis_models.findings import INTENDED_USE_STATEMENT, Findings
+from willis_models.findings import INTENDED_USE_STATEMENT, Amendment, Findings
 from willis_models.pipelines.base import Analysis, InputImage
 from willis_models.volume import SliceStack
 from willis_service.adapters.web.advice import ADVICE
@@ -201,6 +201,28 @@ def test_a_rejected_study_shows_the_reason_and_what_to_do_and_no_numbers(code: s
     assert "/ 10" not in page.text and "HU" not in page.text
     assert NOTHING_FOUND not in page.text
     assert Image.open(io.BytesIO(report.png)).width > 600
+
+
+def test_an_amended_result_says_so_before_its_score() -> None:
+    amends = Amendment(job_id="job-1", status="succeeded", scores=aspects_findings().scores)
+    findings = aspects_findings().model_copy(update={"amends": amends})
+    report = _report(findings)
+    page = _Text(report.html)
+
+    said = page.text.index("it replaces an earlier one, which gave the score left 8, right 10.")
+    assert said < page.text.index("PATIENT RIGHT")
+    assert report.png != _report(aspects_findings()).png
+
+
+def test_an_amended_result_that_was_not_analysed_says_so_too() -> None:
+    amends = Amendment(job_id="job-1", status="failed")
+    rejected = rejected_findings("CONTRAST_GIVEN").model_copy(update={"amends": amends})
+    report = render_report(Analysis(rejected), None, FACTS)
+
+    assert "said that the study could not be analysed" in _Text(report.html).text
+    assert (
+        report.png != render_report(Analysis(rejected_findings("CONTRAST_GIVEN")), None, FACTS).png
+    )
 
 
 def test_equal_input_gives_the_same_report(report: Report) -> None:

@@ -60,7 +60,9 @@ def kill(role: str) -> Fault:
         victim.kill()
 
         def is_replaced() -> bool:
-            return rig.has(role) and rig.role(role).pid != victim.pid
+            with suppress(LookupError):
+                return rig.role(role).pid != victim.pid
+            return False
 
         until(is_replaced, _AWAY_S, lambda: f"{role} started again\n{rig.tail()}")
 

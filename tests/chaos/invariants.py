@@ -133,7 +133,11 @@ class Witness:
 
     def _unanswered(self, row: JobRow) -> Iterator[str]:
         """Results that REST does not give."""
-        links = self.rig.get(f"/jobs/{row.id}").json()["links"]
+        answer = self.rig.get(f"/jobs/{row.id}")
+        if not answer.is_success:
+            yield f"REST does not show job {row.id}: {answer.status_code} {answer.text}"
+            return
+        links = answer.json()["links"]
         for link in ("seg", "sr", "findings"):
             if link not in links or not self.rig.get(links[link]).is_success:
                 yield f"REST gives no {link} of job {row.id}: {links}"

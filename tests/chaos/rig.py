@@ -112,14 +112,6 @@ class Rig:
                     return one
         raise LookupError(f"No process {wanted} runs.")
 
-    def has(self, name: str) -> bool:
-        """Whether a process of this role runs."""
-        try:
-            self.role(name)
-        except LookupError:
-            return False
-        return True
-
     def kill(self, name: str) -> None:
         """SIGKILL, with no chance to tidy up."""
         self.role(name).kill()

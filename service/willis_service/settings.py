@@ -6,7 +6,7 @@ here changes a clinical result: what does is in the manifest of a bundle.
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -347,15 +347,22 @@ def ensure_serial_number(settings: Settings) -> str:
 
 
 def _ensure_file(path: Path, fresh_text: str) -> str:
-    """The text in the file, which is made (0600) when missing."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(fresh_text + "\n")
-        # A link fails where the file exists, so processes that start together agree on one.
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
+    """The text in the file, which is made (0600, durably) when it is missing or empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        # Processes that start together agree on one.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not path.exists() or not path.read_text().strip():
+            fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+            descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(fresh_text + "\n")
+                stream.flush()
+                # Without this a power failure leaves a file without a key.
+                os.fsync(descriptor)
+            fresh.replace(path)
+            os.fsync(folder)
+    finally:
+        os.close(folder)
     return path.read_text().strip()

@@ -68,6 +68,17 @@ def test_the_api_key_is_made_once_and_only_its_owner_can_read_it(tmp_path):
     assert (tmp_path / "api-key").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_key_file_that_a_crash_left_empty_gets_a_key(tmp_path):
+    settings = load_settings(data_dir=tmp_path)
+    (tmp_path / "api-key").touch()
+
+    key = ensure_api_key(settings).get_secret_value()
+
+    assert len(key) >= 32
+    assert (tmp_path / "api-key").read_text().strip() == key
+    assert (tmp_path / "api-key").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_configured_api_key_is_taken_and_not_written_or_shown(tmp_path):
     settings = load_settings(data_dir=tmp_path, api_key=SecretStr("sesame"))
 

@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from benchmarks.memory import peak_mb
-from willis_service.bootstrap import Core, build_core
+from willis_service.bootstrap.core import Core, build_core
 from willis_service.commands.demo import free_ports
 from willis_service.domain.peers import Destination
 from willis_service.settings import DEFAULT_CALLING_AE_TITLE, load_settings

@@ -28,7 +28,8 @@ from willis_service.adapters.dicom.series_selection import select_series
 from willis_service.adapters.dicom.sr import write_sr
 from willis_service.adapters.dicom.verify import verify_seg
 from willis_service.adapters.dicom.verify_sr import verify_sr
-from willis_service.bootstrap import build_predict, clock, equipment_of, write_report
+from willis_service.bootstrap.core import clock
+from willis_service.bootstrap.working import build_predict, equipment_of, write_report
 from willis_service.domain.job import Job
 from willis_service.settings import DEFAULT_CALLING_AE_TITLE, load_settings
 

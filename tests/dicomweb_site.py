@@ -18,7 +18,7 @@ from pydicom import Dataset, dcmread
 
 from tests.toy_core import Toy, toy_core
 from tests.toy_pipeline import toy_pipelines
-from willis_service.bootstrap import build_api
+from willis_service.bootstrap.api import build_api
 from willis_service.domain.clients import ApiClient
 from willis_service.domain.job import Job
 

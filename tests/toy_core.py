@@ -11,14 +11,16 @@ from typing import Any
 from tests.toy_pipeline import toy_pipelines, write_toy_bundle
 from willis_models.errors import BrokerUnavailable
 from willis_models.pipelines.base import Pipeline
-from willis_service import bootstrap
 from willis_service.application.analyse import RunJob
 from willis_service.application.no_result import RaiseAlarms
 from willis_service.application.queue_desk import QueueDesk
 from willis_service.application.reconcile import Reconcile
 from willis_service.application.routing import Dispatch
 from willis_service.application.watch import Watch
-from willis_service.bootstrap import Core
+from willis_service.bootstrap.api import desk_of
+from willis_service.bootstrap.core import Core, build_core
+from willis_service.bootstrap.keeping import alarms_of, reconciler_of
+from willis_service.bootstrap.working import worker_of
 from willis_service.domain.instance import IncomingInstance
 from willis_service.settings import load_settings
 
@@ -74,7 +76,7 @@ class Toy:
 
     def runner(self, **changes: Any) -> RunJob:
         """What a worker does, with other parts where a test needs them."""
-        made = bootstrap.worker_of(self.core).run_job
+        made = worker_of(self.core).run_job
         return replace(made, clock=self.clock, **changes)
 
     def stopwatch(self) -> float:
@@ -84,17 +86,17 @@ class Toy:
     def reconciler(self) -> Reconcile:
         """What the keeper does every few seconds; it remembers between its rounds."""
         watch = Watch(self.stopwatch)
-        return replace(bootstrap.reconciler_of(self.core), clock=self.clock, watch=watch)
+        return replace(reconciler_of(self.core), clock=self.clock, watch=watch)
 
     def alarms(self) -> RaiseAlarms:
         """The keeper's watch over studies without a result."""
-        made, watch = bootstrap.alarms_of(self.core), Watch(self.stopwatch)
+        made, watch = alarms_of(self.core), Watch(self.stopwatch)
         write = replace(made.write, clock=self.clock)
         return replace(made, write=write, clock=self.clock, watch=watch)
 
     def queue_desk(self) -> QueueDesk:
         """What a person asks of the queue."""
-        made = bootstrap.desk_of(self.core).queue
+        made = desk_of(self.core).queue
         assert isinstance(made, QueueDesk)
         admit = replace(made.admit, clock=self.clock)
         return replace(made, admit=admit, clock=self.clock)
@@ -115,7 +117,7 @@ def toy_core(
         broker_url="redis+socket:///nowhere",
         **given,
     )
-    core, queue, clock = bootstrap.build_core(settings, pipelines), MemoryQueue(), HandClock()
+    core, queue, clock = build_core(settings, pipelines), MemoryQueue(), HandClock()
     dispatch = Dispatch(queue, core.jobs, clock)
     routing = replace(core.routing, dispatch=dispatch, clock=clock)
     intake = replace(core.intake, clock=clock)

@@ -152,7 +152,7 @@ def predict(
     ] = Path("willis-results"),
 ) -> None:
     """Analyse a study here and now, without a service."""
-    from willis_service.bootstrap import build_predict
+    from willis_service.bootstrap.working import build_predict
     from willis_service.commands.predict import predict as command
 
     raise typer.Exit(command(build_predict(_settings()), study, pipeline, folder))

@@ -1,6 +1,7 @@
 """What one process of the service does, in the foreground: receive, keep time, answer, work.
 
-Each function returns after SIGTERM or SIGINT, when what was under way has ended.
+Each function returns after SIGTERM or SIGINT, when what was under way has ended. Each imports its
+own parts when it runs: a receiver need not load, and hold, the libraries of a worker.
 """
 
 from __future__ import annotations
@@ -19,25 +20,7 @@ import uvicorn
 
 from willis_models.errors import WillisError
 from willis_service.adapters.telemetry.logs import configure_logs
-from willis_service.bootstrap import (
-    Core,
-    KeeperPresence,
-    alarms_of,
-    build_api,
-    build_core,
-    completeness_of,
-    courier_of,
-    description_of,
-    doors_of,
-    journaled,
-    keeper_presence_of,
-    receiver_of,
-    reconciler_of,
-    reports_of,
-    sweeper_of,
-    worker_of,
-    worker_process_of,
-)
+from willis_service.bootstrap.core import Core, build_core
 from willis_service.settings import Settings
 from willis_service.shipped import PipelineSource, shipped_pipelines
 
@@ -58,6 +41,8 @@ def run_receiver(
     settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
 ) -> None:
     """Receive over DICOM."""
+    from willis_service.bootstrap.receiving import doors_of, journaled, receiver_of
+
     _start_logs(settings, "receiver")
     stop = _stop_on_signal()
     core = build_core(settings, source)
@@ -79,6 +64,8 @@ def run_keeper(
     settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
 ) -> None:
     """Keep time: route complete studies, put back lost jobs, raise alarms, tidy up."""
+    from willis_service.bootstrap.keeping import keeper_presence_of
+
     _start_logs(settings, "keeper")
     stop = _stop_on_signal()
     core = build_core(settings, source)
@@ -103,6 +90,8 @@ def run_courier(
     settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
 ) -> None:
     """Send results to their destinations."""
+    from willis_service.bootstrap.delivering import courier_of
+
     _start_logs(settings, "courier")
     stop = _stop_on_signal()
     core = build_core(settings, source)
@@ -119,6 +108,8 @@ def run_api(
     settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
 ) -> None:
     """Answer REST."""
+    from willis_service.bootstrap.api import build_api
+
     _start_logs(settings, "api")
     app = build_api(settings, source)
     config = uvicorn.Config(
@@ -137,6 +128,8 @@ def run_worker(
     settings: Settings, source: PipelineSource = shipped_pipelines, on_ready: OnReady = _nothing
 ) -> None:
     """Run jobs and send results, one at a time, once the models have proved themselves."""
+    from willis_service.bootstrap.working import worker_of, worker_process_of
+
     _start_logs(settings, "worker")
     core = build_core(settings, source)
     worker = worker_of(core)
@@ -184,7 +177,14 @@ class _Round:
     due_s: float = 0.0
 
 
-def _rounds(core: Core, presence: KeeperPresence) -> Sequence[_Round]:
+def _rounds(core: Core, presence: Callable[[], None]) -> Sequence[_Round]:
+    from willis_service.bootstrap.keeping import (
+        alarms_of,
+        completeness_of,
+        reconciler_of,
+        sweeper_of,
+    )
+
     return (
         _Round(completeness_of(core), 0.0),
         _Round(reconciler_of(core), _RECONCILE_EVERY_S),
@@ -205,6 +205,9 @@ def _keep_time(rounds: Sequence[_Round], poll_s: float, stop: threading.Event) -
 
 def _waiting_rounds(core: Core) -> Sequence[_Round]:
     """What may have to wait for a disk or a peer."""
+    from willis_service.bootstrap.committing import reports_of
+    from willis_service.bootstrap.reading import description_of
+
     describe, report = description_of(core), reports_of(core)
     described = _Round(partial(describe, _SETTLED_S), _RECONCILE_EVERY_S)
     return (described,) if report is None else (described, _Round(report, _REPORT_EVERY_S))

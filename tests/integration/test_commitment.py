@@ -20,7 +20,8 @@ from willis_models.errors import DestinationRefused, DestinationUnreachable
 from willis_service.adapters.dicom.associate import Requestor, Timeouts
 from willis_service.adapters.dicom.commitment import CommitmentReporter
 from willis_service.adapters.dicom.receiver import Door
-from willis_service.bootstrap import receiver_of, reports_of
+from willis_service.bootstrap.committing import reports_of
+from willis_service.bootstrap.receiving import receiver_of
 from willis_service.domain.commitment import (
     CommitmentReport,
     Failure,

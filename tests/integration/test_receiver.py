@@ -26,7 +26,7 @@ from willis_service.adapters.dicom.sender import DicomSender
 from willis_service.adapters.dicom.statuses import PROCESSING_FAILURE, STATUS_OF
 from willis_service.application.ports import Landing
 from willis_service.application.receive import Intake
-from willis_service.bootstrap import receiver_of
+from willis_service.bootstrap.receiving import receiver_of
 from willis_service.domain.instance import Receipt, StoredInstance
 from willis_service.domain.peers import Destination
 

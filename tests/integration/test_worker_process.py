@@ -22,7 +22,8 @@ from redis import Redis
 from tests.synthetic_ct import write_ct_series
 from tests.toy_pipeline import NAME, toy_pipelines, write_toy_bundle
 from willis_models.errors import BrokerUnavailable
-from willis_service import bootstrap
+from willis_service.bootstrap.core import build_core, clock
+from willis_service.bootstrap.keeping import reconciler_of
 from willis_service.domain.job import Job, JobOrder, JobState, Priority
 from willis_service.settings import load_settings
 from willis_service.supervisor import RedisServer
@@ -58,7 +59,7 @@ class Plant:
             **SETTINGS,
             **self.patience,
         }
-        self.core = bootstrap.build_core(load_settings({}, **self.given), toy_pipelines)
+        self.core = build_core(load_settings({}, **self.given), toy_pipelines)
         files = write_ct_series(self.folder / "data" / "ct", shape=(12, 32, 32))
         self.inputs = tuple(str(file.relative_to(self.folder / "data")) for file in files)
 
@@ -86,7 +87,7 @@ class Plant:
         return worker
 
     def present(self) -> int:
-        state = self.core.queue_report.state(bootstrap.clock(), timedelta(seconds=60))
+        state = self.core.queue_report.state(clock(), timedelta(seconds=60))
         return state.workers
 
     def job(self, job_id: str) -> Job:
@@ -121,7 +122,7 @@ def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
 @contextmanager
 def reconciling(plant: Plant) -> Iterator[None]:
     """The keeper's part, in short rounds."""
-    made, stop = bootstrap.reconciler_of(plant.core), threading.Event()
+    made, stop = reconciler_of(plant.core), threading.Event()
     reconcile = replace(made, hint_age=timedelta(seconds=1))
 
     def rounds() -> None:

@@ -29,7 +29,7 @@ from willis_service.adapters.storage.delivery_book import SqlDeliveryBook
 from willis_service.adapters.storage.files import keep_file
 from willis_service.adapters.storage.retention import SqlHoldings
 from willis_service.adapters.storage.workers import DELIVERING, SqlWorkers
-from willis_service.application.delivery.commitments import AskCommitment, NoteCommitment
+from willis_service.application.delivery.commitments import AskCommitment
 from willis_service.application.delivery.courier import Courier, Round
 from willis_service.application.delivery.desk import LedgerDesk
 from willis_service.application.delivery.lane import Lane
@@ -37,6 +37,7 @@ from willis_service.application.delivery.plan import PlanDeliveries
 from willis_service.application.ports.delivering import Carrier
 from willis_service.application.retention import Retain
 from willis_service.bootstrap.core import Core, clock
+from willis_service.bootstrap.ledger import LEASE, commitment_noter_of, outbox_of
 from willis_service.bootstrap.working import equipment_of
 from willis_service.domain.delivery import Backoff
 from willis_service.domain.destinations import (
@@ -49,7 +50,6 @@ from willis_service.domain.destinations import (
 from willis_service.domain.retention import Policy
 from willis_service.settings import Settings, SettingsError
 
-_LEASE = timedelta(seconds=60)
 _DRAIN_S = 10.0
 _MEBIBYTE = 1024 * 1024
 
@@ -86,17 +86,11 @@ def courier_of(core: Core) -> Courier:
         lanes=[(one.name, _rounds(core, one, outbox, packer, identity)) for one in destinations],
         outbox=outbox,
         presence=SqlWorkers(core.database, DELIVERING),
-        lease=_LEASE,
+        lease=LEASE,
         clock=clock,
         poll_s=settings.poll_interval_s,
         drain_s=_DRAIN_S,
     )
-
-
-def outbox_of(core: Core) -> SqlOutbox:
-    """The ledger as the courier uses it."""
-    furthest_s = max(core.settings.delivery_longest_retry_s, core.settings.commitment_patience_s)
-    return SqlOutbox(core.database, furthest=timedelta(seconds=2 * furthest_s) + 2 * _LEASE)
 
 
 def packer_of(core: Core) -> ResultPacker:
@@ -114,12 +108,6 @@ def delivery_desk_of(core: Core) -> LedgerDesk:
         configured={one.name: one for one in destinations_of(core.settings)},
         clock=clock,
     )
-
-
-def commitment_noter_of(core: Core) -> NoteCommitment:
-    """Stores the reports of archives, whoever receives them."""
-    again_after = timedelta(seconds=core.settings.delivery_longest_retry_s)
-    return NoteCommitment(outbox_of(core), again_after, clock)
 
 
 def retention_of(core: Core) -> Retain:
@@ -157,7 +145,7 @@ def _rounds(
         packer=packer,
         carry=_carrier(destination, settings),
         courier=courier,
-        lease=_LEASE,
+        lease=LEASE,
         backoff=backoff,
         clock=clock,
         chance=random.random,

@@ -16,7 +16,7 @@ from willis_service.adapters.storage.lazy import flush, open_lazy
 from willis_service.adapters.storage.studies import SqlStudies
 from willis_service.bootstrap.committing import commitment_of
 from willis_service.bootstrap.core import Core
-from willis_service.bootstrap.delivering import commitment_noter_of
+from willis_service.bootstrap.ledger import commitment_noter_of
 from willis_service.settings import Settings, SettingsError
 
 

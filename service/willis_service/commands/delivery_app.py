@@ -104,13 +104,15 @@ def retention_command(
     ] = False,
 ) -> None:
     """Remove images and results that were delivered and kept for their time."""
-    from willis_service.bootstrap import build_core, retention_of
+    from willis_service.bootstrap.core import build_core
+    from willis_service.bootstrap.delivering import retention_of
     from willis_service.commands.deliveries import retention as command
 
     raise typer.Exit(command(retention_of(build_core(load_settings())), dry_run))
 
 
 def _desk() -> DeliveryDesk:
-    from willis_service.bootstrap import build_core, delivery_desk_of
+    from willis_service.bootstrap.core import build_core
+    from willis_service.bootstrap.delivering import delivery_desk_of
 
     return delivery_desk_of(build_core(load_settings()))

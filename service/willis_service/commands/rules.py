@@ -9,7 +9,8 @@ from rich.table import Table
 from willis_models.errors import BadUpload
 from willis_models.pipelines.base import Pipeline
 from willis_service.application.ports import Choice
-from willis_service.bootstrap import enabled_pipelines, read_rules, rules_of, selector_of
+from willis_service.bootstrap.core import enabled_pipelines
+from willis_service.bootstrap.ruling import read_rules, rules_of, selector_of
 from willis_service.commands.console import err, out
 from willis_service.commands.exit_codes import ExitCode
 from willis_service.commands.send import dicom_series, files_of

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from willis_service.bootstrap import destinations_of, doors_of, enabled_pipelines, rules_of
+from willis_service.bootstrap.core import enabled_pipelines
+from willis_service.bootstrap.delivering import destinations_of
+from willis_service.bootstrap.receiving import doors_of
+from willis_service.bootstrap.ruling import rules_of
 from willis_service.commands.exit_codes import ExitCode
 from willis_service.roles import run_api, run_courier, run_keeper, run_receiver, run_worker
 from willis_service.settings import Settings

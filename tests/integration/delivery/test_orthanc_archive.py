@@ -22,7 +22,7 @@ from willis_service.adapters.dicom.associate import Requestor, Timeouts
 from willis_service.adapters.dicom.commitment_scu import CommitmentScu
 from willis_service.adapters.dicom.receiver import Door
 from willis_service.application.delivery.commitments import AskCommitment, NoteCommitment
-from willis_service.bootstrap import receiver_of
+from willis_service.bootstrap.receiving import receiver_of
 from willis_service.domain.delivery import Backoff
 from willis_service.domain.peers import Destination
 

@@ -16,7 +16,7 @@ from tests.receiving import SENDER, associated, listening, resources, stored, un
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from willis_service.adapters.dicom.receiver import RunningReceiver
-from willis_service.bootstrap import receiver_of
+from willis_service.bootstrap.receiving import receiver_of
 
 ACCEPTED, REJECTED, RELEASED, ABORTED = 0x02, 0x03, 0x06, 0x07
 ROUNDS = 2000

@@ -23,7 +23,7 @@ from tests.receiving import SENDER, associated, listening, stored, until_alone
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from willis_service.adapters.dicom.incoming import uploaded_instance
-from willis_service.bootstrap import receiver_of
+from willis_service.bootstrap.receiving import receiver_of
 from willis_service.domain.peers import AllowedSender, SenderList
 
 PRIVATE = "1.2.826.0.1.3680043.10.1.99"

@@ -17,7 +17,7 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.adapters.dicom.receiver import Receiver
-from willis_service.bootstrap import journaled, receiver_of
+from willis_service.bootstrap.receiving import journaled, receiver_of
 
 MEGABYTES = 12
 RESERVE_BYTES = 1 << 20  # of the toy installation

@@ -19,7 +19,7 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from willis_service.adapters.dicom.receiver import RunningReceiver
 from willis_service.adapters.dicom.tls import TlsError, TlsFiles, client_context, server_context
-from willis_service.bootstrap import doors_of, receiver_of
+from willis_service.bootstrap.receiving import doors_of, receiver_of
 from willis_service.settings import SettingsError, load_settings
 
 pytestmark = needs_openssl

@@ -15,8 +15,9 @@ from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.adapters.storage.retention import SqlHoldings
 from willis_service.application.delivery.plan import PlanDeliveries
 from willis_service.application.retention import Retain
-from willis_service.bootstrap import desk_of
-from willis_service.bootstrap.delivering import outbox_of, packer_of
+from willis_service.bootstrap.api import desk_of
+from willis_service.bootstrap.delivering import packer_of
+from willis_service.bootstrap.ledger import outbox_of
 from willis_service.domain.job import JobState, ResultKind
 from willis_service.domain.retention import Policy
 

@@ -12,7 +12,7 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_pipeline import toy_pipelines, write_toy_bundle
 from willis_models.errors import BadUpload, UnknownPipeline
 from willis_service.application.predict import PredictNow
-from willis_service.bootstrap import build_predict
+from willis_service.bootstrap.working import build_predict
 from willis_service.commands.exit_codes import ExitCode
 from willis_service.commands.predict import predict
 from willis_service.settings import Settings

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from tests.synthetic_ct import write_ct_series
 from tests.toy_pipeline import toy_pipelines, write_toy_bundle
-from willis_service.bootstrap import build_api
+from willis_service.bootstrap.api import build_api
 from willis_service.settings import Settings, api_key_path
 
 

@@ -13,8 +13,9 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_core import toy_core
 from tests.toy_pipeline import NAME, broken_pipelines
 from willis_models.errors import DatabaseUnavailable, RoundTripMismatch, StorageFull
-from willis_service import bootstrap
 from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.bootstrap.api import desk_of
+from willis_service.bootstrap.working import worker_of
 from willis_service.domain.job import BundleId, JobOrder, JobState, Priority, ResultKind
 
 
@@ -24,7 +25,7 @@ def files(tmp_path):
 
 
 def submitted(toy, files):
-    return bootstrap.desk_of(toy.core).submit_files(files, NAME)
+    return desk_of(toy.core).submit_files(files, NAME)
 
 
 def test_a_job_leaves_all_its_results_and_nothing_else(tmp_path, files):
@@ -121,7 +122,7 @@ def test_a_result_that_fails_its_check_does_not_leave(tmp_path, files):
 def test_a_run_past_its_deadline_ends_between_two_steps(tmp_path, files):
     toy = toy_core(tmp_path)
     job = submitted(toy, files)
-    opener = bootstrap.worker_of(toy.core).run_job.open_input
+    opener = worker_of(toy.core).run_job.open_input
 
     def slow(paths):
         time.sleep(0.3)
@@ -269,7 +270,7 @@ def test_a_worker_that_hears_of_any_job_takes_the_urgent_one(tmp_path, files):
     toy = toy_core(tmp_path)
     routine = submitted(toy, files)
     other = write_ct_series(tmp_path / "urgent", shape=(12, 32, 32), seed="urgent")
-    urgent = bootstrap.desk_of(toy.core).submit_files(other, NAME, Priority.URGENT)
+    urgent = desk_of(toy.core).submit_files(other, NAME, Priority.URGENT)
 
     toy.runner().next()
 

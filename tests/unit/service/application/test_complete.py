@@ -5,8 +5,8 @@ import pytest
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, incoming, toy_core
 from tests.toy_pipeline import write_toy_bundle
-from willis_service import bootstrap
 from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.bootstrap.keeping import completeness_of
 from willis_service.domain.job import JobState
 
 
@@ -26,7 +26,7 @@ def receive(toy: Toy, files) -> None:
 
 
 def tick(toy: Toy) -> int:
-    return replace(bootstrap.completeness_of(toy.core), clock=toy.clock)()
+    return replace(completeness_of(toy.core), clock=toy.clock)()
 
 
 def test_a_study_is_routed_once_when_it_fell_quiet(toy, files):
@@ -111,6 +111,6 @@ def test_a_bug_in_the_selection_of_one_study_ends_in_a_visible_job(toy):
     routing = replace(toy.core.routing, select=Broken())
     toy.clock.advance(10)
 
-    replace(bootstrap.completeness_of(toy.core), routing=routing, clock=toy.clock)()
+    replace(completeness_of(toy.core), routing=routing, clock=toy.clock)()
 
     assert [job.state for job in toy.core.jobs.recent(9)] == [JobState.QUEUED]

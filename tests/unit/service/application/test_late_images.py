@@ -14,8 +14,10 @@ from pydicom import Dataset, dcmread
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from tests.toy_pipeline import NAME
-from willis_service import bootstrap
 from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.bootstrap.api import desk_of
+from willis_service.bootstrap.keeping import completeness_of
+from willis_service.bootstrap.working import worker_of
 from willis_service.domain.job import Job, JobState, ResultKind
 
 SHAPE = (30, 32, 32)
@@ -39,7 +41,7 @@ class Site:
         for file in files:
             self.toy.core.intake.take(uploaded_instance(file))
         self.toy.clock.advance(10)
-        assert replace(bootstrap.completeness_of(self.toy.core), clock=self.toy.clock)() == 1
+        assert replace(completeness_of(self.toy.core), clock=self.toy.clock)() == 1
         return self.jobs[0]
 
     def run(self, job: Job) -> Job:
@@ -106,7 +108,7 @@ def test_an_image_during_the_run_leaves_one_result_with_all_images(
     site: Site, head: list[Path]
 ) -> None:
     first = site.receive(head[:-LATE])
-    worker = bootstrap.worker_of(site.toy.core).run_job
+    worker = worker_of(site.toy.core).run_job
     later: list[Job] = []
 
     def open_late(files: list[Path]) -> Any:
@@ -191,7 +193,7 @@ def test_a_study_that_is_rejected_again_amends_its_rejection(site: Site, head: l
 
 
 def test_late_images_may_be_uploaded(site: Site, head: list[Path]) -> None:
-    desk = bootstrap.desk_of(site.toy.core)
+    desk = desk_of(site.toy.core)
     first = site.run(desk.submit_files(head[:-LATE], NAME))
     second = site.run(desk.submit_files(head[-LATE:], NAME))
 

@@ -14,8 +14,9 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from tests.toy_pipeline import NAME, broken_pipelines
 from willis_models.errors import ManifestInvalid, StorageFull
-from willis_service import bootstrap
 from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.bootstrap.api import desk_of
+from willis_service.bootstrap.keeping import completeness_of
 from willis_service.domain.job import Ending, JobState, ResultKind
 
 LIMIT_S = 1800
@@ -32,7 +33,7 @@ def toy(tmp_path):
 
 
 def submitted(toy: Toy, files):
-    return bootstrap.desk_of(toy.core).submit_files(files, NAME)
+    return desk_of(toy.core).submit_files(files, NAME)
 
 
 def failed(toy: Toy, job, code: str = "WORKER_LOST"):
@@ -260,7 +261,7 @@ def test_a_study_whose_routing_fails_says_why(toy, files):
     for file in files:
         toy.core.intake.take(uploaded_instance(file))
     bundles = type("Bundles", (), {"current": staticmethod(no_bundle)})()
-    complete = bootstrap.completeness_of(toy.core)
+    complete = completeness_of(toy.core)
     routing = replace(complete.routing, bundles=bundles)
     complete = replace(complete, routing=routing, clock=toy.clock)
     toy.clock.advance(61)

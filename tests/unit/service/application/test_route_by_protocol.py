@@ -16,10 +16,11 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, incoming, toy_core
 from tests.toy_pipeline import toy_pipelines
 from willis_models.errors import ManifestInvalid
-from willis_service import bootstrap
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.adapters.storage.tables import INSTANCE
 from willis_service.application.complete import RouteCompleteStudies
+from willis_service.bootstrap.api import desk_of
+from willis_service.bootstrap.keeping import completeness_of
 from willis_service.domain.completeness import Basis
 from willis_service.domain.job import JobState, Priority, ResultKind
 from willis_service.domain.study import OutcomeCode
@@ -41,7 +42,7 @@ class Site:
             **given,
         )
         self.keeper: RouteCompleteStudies = replace(
-            bootstrap.completeness_of(self.toy.core),
+            completeness_of(self.toy.core),
             clock=self.toy.clock,
             stopwatch=lambda: self.toy.clock().timestamp(),
         )
@@ -201,7 +202,7 @@ def test_the_report_says_why_the_study_was_taken_as_complete(site: Site) -> None
 
 
 def test_what_was_asked_for_by_name_says_nothing_of_completeness(site: Site) -> None:
-    job = bootstrap.desk_of(site.toy.core).submit_files(site.series("head"), "toy")
+    job = desk_of(site.toy.core).submit_files(site.series("head"), "toy")
     site.toy.run(job.id)
 
     findings = site.toy.core.results.path(job.id, ResultKind.FINDINGS).read_text()
@@ -254,7 +255,7 @@ def test_what_can_not_be_read_is_not_routed_and_says_so(site: Site) -> None:
 def test_a_study_that_no_rule_takes_can_be_asked_for_by_name(tmp_path: Path) -> None:
     site = Site(tmp_path, rules_file=rules_file(tmp_path, "description = 'stroke'"))
 
-    job = bootstrap.desk_of(site.toy.core).submit_files(site.series("head"), "toy")
+    job = desk_of(site.toy.core).submit_files(site.series("head"), "toy")
     site.toy.run(job.id)
 
     assert site.toy.core.jobs.get(job.id).state is JobState.SUCCEEDED
@@ -329,7 +330,7 @@ def test_a_crash_after_the_outcome_was_recorded_loses_no_job(site: Site) -> None
         site.look(SETTLE_S)
     again = Site.__new__(Site)
     again.__dict__ |= site.__dict__
-    again.keeper = replace(bootstrap.completeness_of(site.toy.core), clock=site.toy.clock)
+    again.keeper = replace(completeness_of(site.toy.core), clock=site.toy.clock)
 
     assert again.look() == 1
     assert len(again.jobs) == 1

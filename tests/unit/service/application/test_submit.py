@@ -16,8 +16,8 @@ from willis_models.errors import (
     UnknownStudy,
     UploadTooLarge,
 )
-from willis_service import bootstrap
 from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.bootstrap.api import desk_of
 from willis_service.domain.job import Ending, JobState, Priority, ResultKind
 
 
@@ -28,7 +28,7 @@ def toy(tmp_path):
 
 @pytest.fixture
 def desk(toy):
-    return bootstrap.desk_of(toy.core)
+    return desk_of(toy.core)
 
 
 @pytest.fixture

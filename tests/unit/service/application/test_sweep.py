@@ -5,9 +5,9 @@ import pytest
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import toy_core
 from tests.toy_pipeline import NAME
-from willis_service import bootstrap
 from willis_service.adapters.storage.results import ResultFolders
 from willis_service.application.sweep import SweepResults
+from willis_service.bootstrap.api import desk_of
 from willis_service.domain.job import Edition, ResultKind
 
 
@@ -18,7 +18,7 @@ def toy(tmp_path):
 
 def test_what_counts_stays_and_what_never_counted_goes(toy, tmp_path):
     files = write_ct_series(tmp_path / "ct", shape=(12, 32, 32))
-    job = bootstrap.desk_of(toy.core).submit_files(files, NAME)
+    job = desk_of(toy.core).submit_files(files, NAME)
     toy.run(job.id)
     results = toy.core.results
     (results.root / job.id / "7").mkdir()
@@ -35,7 +35,7 @@ def test_what_counts_stays_and_what_never_counted_goes(toy, tmp_path):
 
 def test_what_a_run_is_about_to_make_count_stays(toy, tmp_path):
     files = write_ct_series(tmp_path / "ct", shape=(12, 32, 32))
-    job = bootstrap.desk_of(toy.core).submit_files(files, NAME)
+    job = desk_of(toy.core).submit_files(files, NAME)
     run = toy.core.jobs.claim(job.id, toy.clock())
     with toy.core.results.stage(run.edition) as folder:
         toy.core.results.publish(run.edition, folder)

@@ -79,7 +79,7 @@ def test_a_pipeline_needs_a_rule_for_each_of_its_roles(
 
     from tests.toy_pipeline import TOY
     from willis_models.pipelines.base import Role
-    from willis_service.bootstrap import read_rules
+    from willis_service.bootstrap.ruling import read_rules
     from willis_service.domain.rule_file import RuleFileInvalid
 
     two = replace(TOY, roles=(*TOY.roles, Role("ctp", "CT", "CT perfusion")))

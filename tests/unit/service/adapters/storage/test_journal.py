@@ -15,7 +15,7 @@ from willis_service.adapters.storage.journal import Record, read_records
 from willis_service.adapters.storage.journaling import Journal
 from willis_service.adapters.storage.tables import INSTANCE, STUDY
 from willis_service.application.receive import Intake
-from willis_service.bootstrap import journaled
+from willis_service.bootstrap.receiving import journaled
 from willis_service.domain.instance import Receipt, StoredInstance
 
 BLOCK = 4096

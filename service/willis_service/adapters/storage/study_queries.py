@@ -44,8 +44,7 @@ from willis_service.adapters.storage.tables import (
 from willis_service.domain.holdings import Attributes, FoundSeries, FoundStudy, HeldObject, Search
 from willis_service.domain.job import JobState, ResultKind
 
-# Nearly every row has no purged_at: written so that no planner takes the index on it for a filter.
-_IS_HELD = and_(INSTANCE.c.is_first, func.coalesce(INSTANCE.c.purged_at, null()).is_(None))
+_IS_HELD = and_(INSTANCE.c.is_first, INSTANCE.c.purged_at.is_(None))
 _IS_LIVE = and_(
     RESULT_HEADER.c.job_id == JOB.c.id,
     RESULT_HEADER.c.edition == JOB.c.edition,

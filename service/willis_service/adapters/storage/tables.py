@@ -98,10 +98,17 @@ INSTANCE = Table(
     # False for other bytes under a known SOP Instance UID: kept, flagged, not analysed.
     Column("is_first", Boolean, nullable=False),
     # Set once retention removed the bytes; the same instance is stored anew when it comes again.
-    Column("purged_at", UtcDateTime, index=True),
+    Column("purged_at", UtcDateTime),
     UniqueConstraint("sop_instance_uid", "sha256", name="uq_instance_content"),
 )
 Index("ix_instance_study", INSTANCE.c.study_instance_uid)
+# Only of the purged ones: nearly every row has none, and no search must be led through them.
+Index(
+    "ix_instance_purged_at",
+    INSTANCE.c.purged_at,
+    sqlite_where=text("purged_at IS NOT NULL"),
+    postgresql_where=text("purged_at IS NOT NULL"),
+)
 Index(
     "uq_instance_first",
     INSTANCE.c.sop_instance_uid,

@@ -21,7 +21,13 @@ def upgrade() -> None:
     for name, kind in _JOB_COLUMNS:
         op.add_column("job", sa.Column(name, kind))
     op.add_column("instance", sa.Column("purged_at", _TIME))
-    op.create_index("ix_instance_purged_at", "instance", ["purged_at"])
+    op.create_index(
+        "ix_instance_purged_at",
+        "instance",
+        ["purged_at"],
+        sqlite_where=sa.text("purged_at IS NOT NULL"),
+        postgresql_where=sa.text("purged_at IS NOT NULL"),
+    )
     op.add_column("study", sa.Column("instances_purged_at", _TIME))
     op.create_index("ix_study_last_instance_at", "study", ["last_instance_at"])
     op.create_table(

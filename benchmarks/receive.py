@@ -22,7 +22,7 @@ from benchmarks.studies import many_images, thin_study
 from willis_service.commands.demo import free_ports
 
 TITLE = "Receiving over C-STORE"
-IMAGES, ASSOCIATIONS, ROUNDS = 300, (1, 4), 3
+IMAGES, ASSOCIATIONS, ROUNDS = 900, (1, 4), 3
 PDU_BYTES = 131072
 AE_TITLE = "WILLIS"
 START_LIMIT_S = 30.0

@@ -248,7 +248,7 @@ SHARED: Mapping[str, Scenario] = {
     "worker-paused": survives(pause("worker", 5.0)),
     "receiver-paused": survives(pause("receiver", 3.0)),
     "database-locked": survives(lock_database(BUSY_S + 2.0)),
-    "associations-spoiled": spoiled_associations(300),
+    "associations-spoiled": spoiled_associations(3000),
     "objects-fuzzed": fuzzed_objects(16),
     "study-poisoned": poisoned_study,
     "archive-misbehaves": archive_misbehaved,

@@ -21,6 +21,7 @@ from tests.chaos.scenarios import (
     OWN,
     SHARED,
     Scenario,
+    spoiled_associations,
     survives,
     witness_of,
 )
@@ -66,7 +67,7 @@ def test_a_database_locked_for_longer_than_writers_wait_loses_nothing(witness):
 
 
 def test_hundreds_of_spoiled_associations_leak_nothing_and_disturb_nobody(witness):
-    play(SHARED["associations-spoiled"], witness, "spoiled")
+    play(spoiled_associations(300), witness, "spoiled")
 
 
 def test_damaged_objects_are_refused_or_end_with_a_code_and_nothing_hangs(witness):

@@ -15,9 +15,8 @@ STUDIES ?= 1500
 # More arguments for pytest, for example PYTEST_ARGS="-k reader -x".
 PYTEST_ARGS ?=
 
-# Tests that start the whole service want the machine to themselves; the others run side by side.
-# tests/chaos is not among them yet: see docs/reliability.md.
-WHOLE_SERVICE := tests/e2e tests/soak
+# Tests that start the whole service come after the others: two at a time, for they mostly wait.
+WHOLE_SERVICE := tests/e2e tests/soak tests/chaos
 
 VENV := .venv
 LIGHT := .venv-demo
@@ -52,8 +51,8 @@ setup: $(FULL_STAMP) $(SYSTEM_STAMP) ## Make .venv with everything, and system p
 .PHONY: test
 test: setup lint ## Run all checks: ruff, mypy --strict, import rules, pytest with warnings as errors
 ifeq ($(strip $(PYTEST_ARGS)),)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(WHOLE_SERVICE:%=--ignore=%) --ignore=tests/chaos
-	$(BIN)/python -m pytest $(WHOLE_SERVICE)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(WHOLE_SERVICE:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(WHOLE_SERVICE)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif

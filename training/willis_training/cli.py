@@ -134,7 +134,7 @@ def evaluate(
     page: Page = PAGE,
     first: Annotated[
         int, typer.Option(help="Number of the first test study: another number, other studies.")
-    ] = 5000,
+    ] = 7000,
 ) -> None:
     """Judge the newest bundle on the test heads; write the evaluation page."""
     from willis_training.aspects.command import judge_bundle, newest

@@ -29,8 +29,9 @@ from willis_training.curation.heads import load_head
 from willis_training.simulation.anatomy import Anatomy
 from willis_training.simulation.ncct import SimulatedScan
 
-FIRST_TEST_NUMBER = 5000
-"""Case numbers from here on are for judging only."""
+FIRST_TEST_NUMBER = 7000
+"""The first study of a judgement. Numbers from 5000 on are for judging only; each version takes
+numbers that nobody has looked at (0.1.0: from 5000 and 6000)."""
 STROKE_SHARE = 0.6
 
 SynBaseline = Callable[[SimulatedScan, Bundle], NDArray[np.uint8]]

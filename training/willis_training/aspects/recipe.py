@@ -8,9 +8,9 @@ from willis_models.codes import ASPECTS_REGIONS, ASPECTS_STRUCTURES, SIDES
 from willis_models.manifest import Manifest
 from willis_training.aspects.template import TEMPLATE_ORIGIN_LPS, TEMPLATE_SPACING_MM
 
-GRID_SHAPE = (56, 96, 80)
-GRID_SPACING_MM = 2.0
-GRID_ORIGIN_LPS = (-79.0, -85.0, -32.0)
+GRID_SHAPE = (72, 128, 112)
+GRID_SPACING_MM = 1.5
+GRID_ORIGIN_LPS = (-83.25, -85.25, -28.0)
 
 CHECK: dict[str, Any] = {
     "min_age_years": 18.0,

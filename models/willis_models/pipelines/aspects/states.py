@@ -17,6 +17,9 @@ from willis_models.pipelines.aspects.parameters import (
 )
 
 REGION_COUNT = len(ASPECTS_REGIONS)
+LEAD = 2.0
+"""Evidence of the leading side over the other's; chosen out of fold on the training heads
+(docs/decisions/old-infarct-and-side.md)."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def select_side(states: Sequence[RegionState], scores: Sequence[SideScore]) -> S
     """The side with more affected regions; on a tie the one with the stronger evidence.
 
     A side that can't be scored, because too much of it is not assessable, does not lead; and no
-    side leads whose regions together show less evidence than the other side's.
+    side leads whose regions together show less than ``LEAD`` times the other side's evidence.
     """
     counts = {s.side: len(s.affected) if s.score is not None else 0 for s in scores}
     if not any(counts.values()):
@@ -146,11 +149,11 @@ def select_side(states: Sequence[RegionState], scores: Sequence[SideScore]) -> S
         )
     weight = {side: sum(i.probability or 0.0 for i in states if i.side == side) for side in SIDES}
     side = max(SIDES, key=lambda s: (counts[s], weight[s]))
-    if weight[side] < max(weight.values()):
+    if weight[side] < LEAD * sum(weight[other] for other in SIDES if other != side):
         return SideSelection(
             side=None,
-            how="The sides contradict each other: one has more affected regions, the other more "
-            "evidence over all regions. This does not exclude stroke.",
+            how="The sides contradict each other: one has more affected regions, the other nearly "
+            "as much evidence over all regions, or more. This does not exclude stroke.",
         )
     tied = counts[SIDES[0]] == counts[SIDES[1]]
     how = "stronger evidence at equal counts" if tied else "more affected regions"

@@ -23,6 +23,8 @@ WINDOW_WIDTH_HU = 40.0
 WINDOW_LEVEL_HU = 40.0
 _PANEL_PX = 640
 _GAP_PX = 14
+_SMALLEST_PX = 12
+"""Text that would not fit its line is written smaller, never cut."""
 _HEAD_PX = 52
 _CAPTION_PX = 40
 _FOOT_PX = 76
@@ -256,7 +258,11 @@ def _write(
     size: int,
     colour: tuple[int, int, int],
 ) -> None:
-    ImageDraw.Draw(page).text(place, text, font=_font(size), fill=colour)
+    draw = ImageDraw.Draw(page)
+    room = page.width - place[0] - _GAP_PX
+    while size > _SMALLEST_PX and draw.textlength(text, font=_font(size)) > room:
+        size -= 1
+    draw.text(place, text, font=_font(size), fill=colour)
 
 
 def _font(size: int) -> Any:

@@ -172,14 +172,18 @@ def test_with_too_many_regions_not_assessable_there_is_no_score() -> None:
     ("probabilities", "side", "words"),
     [
         ({}, None, "does not exclude stroke"),
-        ({5: 0.9}, "left", "more affected regions"),
-        ({15: 0.9, 16: 0.9, 5: 0.99}, "right", "more affected regions"),
-        ({5: 0.9, 15: 0.95}, "right", "stronger evidence at equal counts"),
-        ({5: 0.95, 15: 0.9}, "left", "stronger evidence at equal counts"),
+        ({5: 0.9, 6: 0.9}, "left", "more affected regions"),
+        ({n: 0.9 for n in (5, 12, 13, 14, 15, 16)}, "right", "more affected regions"),
+        ({5: 0.9, 15: 0.95}, None, "contradict"),
+        (
+            {5: 0.9, 15: 0.9} | dict.fromkeys((11, 12, 13, 14, 16, 17, 18, 19), 0.45),
+            "right",
+            "equal",
+        ),
         ({5: 0.79}, None, "does not exclude stroke"),
     ],
 )
-def test_the_side_with_more_affected_regions_leads(
+def test_the_side_with_more_affected_regions_and_far_more_evidence_leads(
     probabilities: dict[int, float], side: Laterality | None, words: str
 ) -> None:
     states = judged(probabilities)
@@ -209,3 +213,13 @@ def test_no_side_leads_where_count_and_evidence_contradict_each_other() -> None:
     assert states[15].state == "affected"
     assert found.side is None
     assert "contradict" in found.how
+
+
+def test_no_side_leads_with_less_than_twice_the_evidence_of_the_other() -> None:
+    for more, leads in ((0.4, False), (0.9, True)):
+        states = judged({**dict.fromkeys((1, 2, 3), 0.3), 15: 0.95, 16: more, 17: more})
+
+        found = select_side(list(states.values()), [score(states, "left"), score(states, "right")])
+
+        assert states[15].state == "affected"
+        assert (found.side == "right") is leads

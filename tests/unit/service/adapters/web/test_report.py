@@ -214,6 +214,21 @@ def test_an_amended_result_says_so_before_its_score() -> None:
     assert report.png != _report(aspects_findings()).png
 
 
+def test_the_longest_heading_ends_within_the_picture() -> None:
+    amends = Amendment(job_id="job-1", status="failed")
+    wide = [
+        score.model_copy(update={"score": None}) if score.side == "left" else score
+        for score in aspects_findings().scores
+    ]
+    findings = aspects_findings().model_copy(update={"amends": amends, "scores": tuple(wide)})
+
+    page = np.asarray(Image.open(io.BytesIO(_report(findings).png)).convert("L"))
+
+    heading = page[:50]
+    assert heading.max() > 150
+    assert heading[:, -12:].max() < 50
+
+
 def test_an_amended_result_that_was_not_analysed_says_so_too() -> None:
     amends = Amendment(job_id="job-1", status="failed")
     rejected = rejected_findings("CONTRAST_GIVEN").model_copy(update={"amends": amends})

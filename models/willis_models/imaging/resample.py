@@ -108,22 +108,44 @@ def sample_labels(
     return found
 
 
+_ROUNDING = 0.999
+"""Sums of probabilities are one but for rounding."""
+
+
 def refine_labels(
     probabilities: NDArray[np.float32], grid: Grid, factor: int = 2
 ) -> tuple[NDArray[np.uint8], Grid]:
     """Argmax of class probabilities (classes, z, y, x) after linear interpolation to a finer grid.
 
-    Class by class, so that memory stays at two fine volumes whatever the number of classes.
+    Class by class, each in the box where it can win: none wins below the mean of all classes, and
+    what lies between voxels is never more than the larger of them. So memory stays at two volumes.
     """
     fine = _finer(grid, factor)
     best = np.zeros(fine.shape, dtype=np.float32)
     labels = np.zeros(fine.shape, dtype=np.uint8)
+    floor = float(probabilities.sum(axis=0).min()) / len(probabilities)
     for value, channel in enumerate(probabilities):
-        upsampled = _upsample(channel, factor)
-        wins = upsampled > best
-        labels[wins] = value
-        best[wins] = upsampled[wins]
+        box = _box_where(channel >= floor * _ROUNDING)
+        if box is None:
+            continue
+        upsampled = _upsample(channel[box], factor)
+        place = tuple(slice(factor * s.start, factor * (s.stop - 1) + 1) for s in box)
+        wins = upsampled > best[place]
+        labels[place][wins] = value
+        best[place][wins] = upsampled[wins]
     return labels, fine
+
+
+def _box_where(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """The smallest box around a mask and its neighbours; None around nothing."""
+    sides = []
+    for axis, size in enumerate(mask.shape):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        hits = np.flatnonzero(mask.any(axis=others))
+        if not len(hits):
+            return None
+        sides.append(slice(max(int(hits[0]) - 1, 0), min(int(hits[-1]) + 2, size)))
+    return tuple(sides)
 
 
 def _finer(grid: Grid, factor: int) -> Grid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests.unit.models.phantoms import ellipsoid, make_stack, positions, rotation
 from willis_models.imaging.resample import (
@@ -178,6 +179,20 @@ def test_refined_labels_agree_with_the_argmax_at_the_coarse_voxels() -> None:
         fine.to_world(np.array([2.0, 4.0, 6.0])), grid.to_world(np.array([1.0, 2.0, 3.0]))
     )
     assert fine.spacing_mm == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_classes_with_a_small_place_win_exactly_where_they_would_on_the_whole_grid() -> None:
+    rng = np.random.default_rng(2)
+    score = ndimage.gaussian_filter(rng.normal(size=(6, 16, 18, 20)), (0, 2, 2, 2)) * 60
+    score[4, 8:] = score[5] = -40.0
+    probabilities = np.exp(score - score.max(axis=0))
+    probabilities = (probabilities / probabilities.sum(axis=0)).astype(np.float32)
+
+    labels, _ = refine_labels(probabilities, lps_grid((16, 18, 20), 2.0, (0.0, 0.0, 0.0)))
+
+    whole = np.stack([ndimage.zoom(p, (31 / 16, 35 / 18, 39 / 20), order=1) for p in probabilities])
+    np.testing.assert_array_equal(labels, whole.argmax(axis=0))
+    assert set(np.unique(labels)) == {0, 1, 2, 3, 4}
 
 
 def test_a_border_between_two_voxels_is_refined_to_where_the_probabilities_cross() -> None:

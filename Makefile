@@ -81,9 +81,11 @@ openapi: $(FULL_STAMP) ## Write openapi.yaml anew from the application
 	$(BIN)/python -m tests.contract.openapi
 
 .PHONY: clean
-clean: ## Remove environments, caches and build results (never a data folder)
-	rm -rf $(VENV) $(LIGHT) .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+clean: ## Remove environments, caches and build results (never a data folder or a key)
+	rm -rf $(VENV) $(LIGHT) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
 	  .hypothesis dist build
+	# A signing key can't be made again.
+	[ ! -d .cache ] || find .cache -mindepth 1 -maxdepth 1 ! -name signing -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -259,7 +259,7 @@ def an_app(  # type: ignore[no-untyped-def]
     desk: FakeDesk, config: RestConfig, imaging: Imaging | None = None
 ):
     """The real application over a fake desk, and a fake room of studies."""
-    catalogue = Catalogue(pipelines=(an_empty_pipeline(),), models=())
+    catalogue = Catalogue(pipelines=(an_empty_pipeline(),), models=list)
     imaging = imaging or fake_imaging(desk.folder)
     telemetry = Metrics(desk.readiness, desk.queue, START)
     deliveries = FakeDeliveries()

@@ -112,10 +112,13 @@ def toy_core(
     settings = load_settings(
         {},
         data_dir=folder / "data",
-        bundle_root=folder / "bundles",
-        disk_reserve_mb=1,
-        broker_url="redis+socket:///nowhere",
-        **given,
+        **{
+            "bundle_root": folder / "bundles",
+            "require_signature": False,
+            "disk_reserve_mb": 1,
+            "broker_url": "redis+socket:///nowhere",
+            **given,
+        },
     )
     core, queue, clock = build_core(settings, pipelines), MemoryQueue(), HandClock()
     dispatch = Dispatch(queue, core.jobs, clock)

@@ -105,14 +105,16 @@ def broken_pipelines() -> Mapping[str, Pipeline]:
     return {NAME: replace(TOY, prepare=broken_prepare)}
 
 
-def write_toy_bundle(root: Path, version: str = VERSION) -> Path:
+def write_toy_bundle(
+    root: Path, version: str = VERSION, brain_above_hu: float = BRAIN_ABOVE_HU
+) -> Path:
     """Write ``root/toy/<version>`` and return ``root``."""
     folder = root / NAME / version
     folder.mkdir(parents=True)
-    onnx.save(_network(), folder / "model.onnx")
+    onnx.save(_network(brain_above_hu), folder / "model.onnx")
     # Golden vectors keep every fourth voxel: each density is met there.
     image = np.repeat(np.float32([-1000.0, 40.0, 300.0]), GOLDEN_STRIDE).reshape(1, 1, 1, -1)
-    np.savez(folder / "golden.npz", input=image, output=sparse(_expected(image)))
+    np.savez(folder / "golden.npz", input=image, output=sparse(_expected(image, brain_above_hu)))
     np.savez(folder / "assets.npz", nothing=np.zeros(1))
     names = ("model.onnx", "golden.npz", "assets.npz")
     digests = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names}
@@ -120,9 +122,9 @@ def write_toy_bundle(root: Path, version: str = VERSION) -> Path:
     return root
 
 
-def _network() -> onnx.ModelProto:
+def _network(brain_above_hu: float) -> onnx.ModelProto:
     """Class scores of air, brain and bone: the class whose centre is nearest wins."""
-    centres, offsets = _centres()
+    centres, offsets = _centres(brain_above_hu)
     nodes = [
         helper.make_node("Mul", ["image", "centres"], ["scaled"]),
         helper.make_node("Sub", ["scaled", "offsets"], ["scores"]),
@@ -141,15 +143,15 @@ def _network() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def _centres() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _centres(brain_above_hu: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Linear scores whose largest changes exactly at the two densities."""
     slopes = np.array([0.0, 1.0, 2.0], dtype=np.float32)
-    steps = np.array([0.0, BRAIN_ABOVE_HU, BRAIN_ABOVE_HU + DENSE_ABOVE_HU], dtype=np.float32)
+    steps = np.array([0.0, brain_above_hu, brain_above_hu + DENSE_ABOVE_HU], dtype=np.float32)
     return slopes, steps
 
 
-def _expected(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    slopes, steps = _centres()
+def _expected(image: NDArray[np.float32], brain_above_hu: float) -> NDArray[np.float32]:
+    slopes, steps = _centres(brain_above_hu)
     scores = image * slopes[:, None, None, None] - steps[:, None, None, None]
     powers = np.exp(scores - scores.max(axis=0))
     return np.asarray(powers / powers.sum(axis=0), dtype=np.float32)

@@ -24,11 +24,17 @@
     ├── BundleError                    a model bundle is damaged or does not fit
     │   ├── ManifestInvalid
     │   ├── DigestMismatch
-    │   └── GoldenMismatch
+    │   ├── GoldenMismatch
+    │   ├── SignatureMissing
+    │   ├── SignatureInvalid
+    │   ├── SignerNotTrusted
+    │   └── TrustedKeysInvalid
     ├── ResultError                    a result failed its own check and must not leave
     │   └── RoundTripMismatch
     ├── RequestError                   the caller asked for something that does not exist
     │   ├── UnknownPipeline
+    │   ├── UnknownModel
+    │   ├── ModelConflict
     │   ├── UnknownStudy
     │   ├── UnknownObject
     │   ├── UnknownJob
@@ -205,6 +211,30 @@ class GoldenMismatch(BundleError):
     code = "GOLDEN_MISMATCH"
 
 
+class SignatureMissing(BundleError):
+    """The bundle is not signed, and only signed bundles are run here."""
+
+    code = "SIGNATURE_MISSING"
+
+
+class SignatureInvalid(BundleError):
+    """The bundle's signature does not hold for the files that are there."""
+
+    code = "SIGNATURE_INVALID"
+
+
+class SignerNotTrusted(BundleError):
+    """The bundle is signed with a key that this installation does not trust."""
+
+    code = "SIGNER_NOT_TRUSTED"
+
+
+class TrustedKeysInvalid(BundleError):
+    """The file of trusted keys can't be read."""
+
+    code = "TRUSTED_KEYS_INVALID"
+
+
 class ResultError(WillisError):
     """A result failed its own check and must not leave."""
 
@@ -227,6 +257,18 @@ class UnknownPipeline(RequestError):
     """No pipeline has this name."""
 
     code = "UNKNOWN_PIPELINE"
+
+
+class UnknownModel(RequestError):
+    """No bundle of the pipeline has this version here."""
+
+    code = "UNKNOWN_MODEL"
+
+
+class ModelConflict(RequestError):
+    """The version is live already, or there is none to go back to."""
+
+    code = "MODEL_CONFLICT"
 
 
 class UnknownStudy(RequestError):

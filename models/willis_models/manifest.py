@@ -61,6 +61,45 @@ class Threshold(_Frozen):
     chosen: str
 
 
+class Provenance(_Frozen):
+    """Where a version comes from: the commit of the training code, and what it learnt from."""
+
+    commit: str | None
+    data_sha256: str | None
+
+
+class Figure(_Frozen):
+    """One number of a judgement, such as a mean Dice."""
+
+    name: str
+    value: float
+    higher_is_better: bool = True
+
+    def is_worse_than(self, other: Figure) -> bool:
+        """Whether it lies on the wrong side of another value of the same figure."""
+        return self.value < other.value if self.higher_is_better else self.value > other.value
+
+
+class Judgement(_Frozen):
+    """What the version reached on a frozen test set; versions are compared by it."""
+
+    test_set_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    cases: int = Field(ge=1)
+    figures: tuple[Figure, ...] = Field(min_length=1)
+
+    def figure(self, name: str) -> Figure | None:
+        """The figure of this name."""
+        return next((one for one in self.figures if one.name == name), None)
+
+
+class AcceptedWorse(_Frozen):
+    """That the version was published although it could not be shown to be as good as ``than``."""
+
+    than: str
+    why_worse: str
+    reason: str
+
+
 class Manifest(_Frozen):
     """The contract of one version of one model."""
 
@@ -78,6 +117,11 @@ class Manifest(_Frozen):
     training: dict[str, Any]
     evaluation: dict[str, Any]
     limits: tuple[str, ...]
+    precision: Literal["fp32", "fp16"] = "fp32"
+    """Of the network's weights; its inputs and outputs are single precision always."""
+    provenance: Provenance | None = None
+    judgement: Judgement | None = None
+    accepted_worse: AcceptedWorse | None = None
 
     @property
     def weights_sha256(self) -> str:

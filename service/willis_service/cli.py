@@ -20,6 +20,7 @@ from willis_service.adapters.telemetry.logs import configure_logs
 from willis_service.commands.console import err, out
 from willis_service.commands.delivery_app import deliveries_app, retention_command
 from willis_service.commands.exit_codes import ExitCode, exit_code_of
+from willis_service.commands.models_app import models_app
 from willis_service.domain.peers import Destination, checked_ae_title
 from willis_service.settings import (
     DEFAULT_CALLING_AE_TITLE,
@@ -64,6 +65,7 @@ _rules = typer.Typer(
 )
 _app.add_typer(_rules, name="rules")
 _app.add_typer(deliveries_app, name="deliveries")
+_app.add_typer(models_app, name="models")
 _app.command("retention")(retention_command)
 
 Study = Annotated[
@@ -232,14 +234,6 @@ def try_rules(
     from willis_service.commands.rules import try_rules as command
 
     raise typer.Exit(command(_settings(), study, rules, sender))
-
-
-@_app.command()
-def models() -> None:
-    """List the model bundles of this installation."""
-    from willis_service.commands.models import models as command
-
-    raise typer.Exit(command(_settings()))
 
 
 @_app.command()

@@ -132,7 +132,11 @@ def run_worker(
 
     _start_logs(settings, "worker")
     core = build_core(settings, source)
-    worker = worker_of(core)
+    try:
+        worker = worker_of(core)
+    except WillisError as error:
+        _LOG.error("worker_not_started", code=error.code, reason=error.message)
+        raise
 
     def ready() -> None:
         worker.pulse.start()

@@ -26,12 +26,13 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from willis_models.runtime.bundle import SHIPPED_BUNDLES
+from willis_models.runtime.bundle import SHIPPED_BUNDLES, SHIPPED_KEYS
 from willis_service.domain.clients import ApiClient
 from willis_service.domain.peers import AllowedSender, Destination, SenderList, checked_ae_title
 
 PREFIX = "WILLIS_"
 FOR_TESTS_ONLY = frozenset({"WILLIS_SHARED"})
+FOR_TRAINING_ONLY = frozenset({"WILLIS_SIGNING_KEY"})
 DEFAULT_CALLING_AE_TITLE = "WILLIS-SCU"
 _MEBIBYTE = 1024 * 1024
 _SOCKET_PATH_LIMIT = 100  # sun_path holds 108 bytes on Linux
@@ -89,7 +90,11 @@ class Settings(BaseSettings):
     broker_url: str | None = None
     """Redis URL of the queue; an embedded Redis in ``data_dir`` when not set."""
     bundle_root: Path = SHIPPED_BUNDLES
-    """Folder of ``<pipeline>/<version>`` bundles."""
+    """Folder of ``<pipeline>/<version>`` bundles; the highest version of each is live by itself."""
+    trusted_keys: Path = SHIPPED_KEYS
+    """File of the public keys whose bundles may run, one a line; the project's own when not set."""
+    require_signature: bool = True
+    """Whether a bundle that nobody trusted has signed is refused."""
     disk_reserve_mb: int = Field(default=1024, ge=0)
     """Nothing is accepted when less than this is free."""
 
@@ -270,6 +275,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'willis.sqlite'}"
 
     @property
+    def added_bundles(self) -> Path:
+        """Where bundles lie that were added to this installation: live only once promoted."""
+        return self.data_dir / "bundles"
+
+    @property
     def uses_embedded_broker(self) -> bool:
         """Whether the supervisor brings its own Redis."""
         return self.broker_url is None
@@ -309,7 +319,8 @@ def load_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> 
     An unknown ``WILLIS_`` variable is an error: a misspelt one must not become a silent default.
     Raises SettingsError.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | FOR_TESTS_ONLY
+    of_others = FOR_TESTS_ONLY | FOR_TRAINING_ONLY
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | of_others
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise SettingsError(f"Unknown settings: {', '.join(unknown)}. Known: {_names(known)}.")
@@ -320,7 +331,7 @@ def load_settings(environment: Mapping[str, str] = os.environ, **given: Any) -> 
 
 
 def _names(known: set[str]) -> str:
-    return ", ".join(sorted(known - FOR_TESTS_ONLY))
+    return ", ".join(sorted(known - FOR_TESTS_ONLY - FOR_TRAINING_ONLY))
 
 
 def _explain(error: ValidationError) -> str:

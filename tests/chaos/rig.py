@@ -185,6 +185,7 @@ class Rig:
         own = _BRISK | {
             "data_dir": str(self.data),
             "bundle_root": str(self.folder / "bundles"),
+            "require_signature": "false",
             "dicom_port": str(self.port),
             "http_port": str(self.http_port),
             **({"result_destinations": self.sink.destination} if self.sink else {}),

@@ -109,6 +109,7 @@ def started(folder: Path, repository: Path, pipelines: str = "toy", **given: str
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WILLIS_")} | {
         "WILLIS_DATA_DIR": str(folder / "data"),
         "WILLIS_BUNDLE_ROOT": str(folder / "bundles"),
+        "WILLIS_REQUIRE_SIGNATURE": "false",
         "WILLIS_DICOM_PORT": str(port),
         "WILLIS_HTTP_PORT": str(http_port),
         "WILLIS_ALLOWED_AE_TITLES": SENDER,

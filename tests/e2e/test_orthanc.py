@@ -60,6 +60,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, demo_study: Path) -> Iter
     ports = free_ports(2)
     given = {
         "bundle_root": str(SHIPPED_BUNDLES),
+        "require_signature": "true",
         "pipelines": "aspects",
         "threads": "0",
         "quiet_period_s": str(QUIET_S),

@@ -55,6 +55,7 @@ class Plant:
         self.given = {
             "data_dir": str(self.folder / "data"),
             "bundle_root": str(self.folder / "bundles"),
+            "require_signature": "false",
             "broker_url": f"redis+socket://{self.redis.socket}",
             **SETTINGS,
             **self.patience,

@@ -10,6 +10,15 @@ import typer
 from rich.console import Console
 
 from willis_models.runtime.bundle import SHIPPED_BUNDLES
+from willis_training.analysis.command import analyse
+from willis_training.comparison.command import add_commands as add_comparison
+from willis_training.curation.archive.command import curate_command
+from willis_training.datasets.command import data
+from willis_training.export.command import add_commands as add_export
+from willis_training.fitting.command import add_commands as add_fitting
+from willis_training.publication.command import add_commands as add_publication
+from willis_training.scores.command import scores
+from willis_training.tutorial.command import add_commands as add_tutorial
 
 app = typer.Typer(
     help="Make, judge and publish the models that Willis runs.",
@@ -24,6 +33,15 @@ aspects = typer.Typer(
     invoke_without_command=True,
 )
 app.add_typer(aspects, name="aspects")
+app.command()(analyse)
+app.command(name="curate")(curate_command)
+app.command()(scores)
+app.add_typer(data, name="data")
+add_comparison(app)
+add_fitting(app)
+add_export(app)
+add_publication(app)
+add_tutorial(app, data)
 
 Data = Annotated[
     Path, typer.Option(help="Folder with atlas/ (see docs/simulation.md for the public sources).")
@@ -67,20 +85,14 @@ def everything(
     start_from: StartFrom = None,
 ) -> None:
     """Retrain from the shared atlas and publish the next version."""
-    from willis_training.aspects.command import Workshop, retrain
-    from willis_training.aspects.regions_fit import FitPlan, best_device
+    from willis_training.aspects.command import RegionPlan, Workshop, retrain
 
     shop = Workshop(data, cache, bundles, Console().print)
-    plan = FitPlan(
-        iterations=iterations,
-        threads=threads,
-        start_from=None if start_from is None else str(start_from),
-        device=best_device(),
-    )
+    plan = RegionPlan(iterations, threads, start_from)
     context.obj = (shop, plan, cases_a_head)
     if context.invoked_subcommand is None:
         _require_atlas(data)
-        retrain(shop, context.obj[1], cases_a_head, test_cases, syn_cases, page)
+        retrain(shop, plan, cases_a_head, test_cases, syn_cases, page)
 
 
 def _require_atlas(data: Path) -> None:
@@ -153,12 +165,32 @@ def publish(
     test_cases: TestCases = 30,
     syn_cases: SynCases = 2,
     page: Page = PAGE,
+    accept_worse: Annotated[
+        str | None, typer.Option(help="Why a version goes out that is worse on the test cases.")
+    ] = None,
 ) -> None:
     """Publish the networks in the cache as the next version, judged first."""
     from willis_training.aspects.command import publish_judged
 
     shop, plan, _ = context.obj
-    publish_judged(shop, test_cases, syn_cases, page, plan.threads)
+    publish_judged(shop, test_cases, syn_cases, page, plan.threads, accept_worse)
+
+
+@aspects.command()
+def results(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="The results folder.")] = Path(".cache/analysis"),
+    cases: Annotated[int, typer.Option(help="Simulated studies for each head.")] = 8,
+    member: Annotated[
+        list[Path] | None,
+        typer.Option(help="Weights (best.pt) of another run, for the ensemble. May be repeated."),
+    ] = None,
+) -> None:
+    """Write what the newest bundle says of simulated studies, for `willis-train analyse`."""
+    from willis_training.aspects.command import analysis_results
+
+    shop, plan, _ = context.obj
+    analysis_results(shop, out, cases, member or [], plan.threads)
 
 
 @aspects.command(name="real-scans")

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from willis_models.errors import DigestMismatch, ManifestInvalid
 from willis_models.manifest import Manifest, read_manifest, sha256_of
 
-SHIPPED_BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
+_PACKAGE = Path(__file__).resolve().parent.parent
+SHIPPED_BUNDLES = _PACKAGE / "bundles"
+SHIPPED_KEYS = _PACKAGE / "trusted-keys.txt"
+"""The public keys that sign the project's own bundles."""
 
 
 @dataclass(frozen=True)

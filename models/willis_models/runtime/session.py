@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from willis_models.errors import BundleError, GoldenMismatch
 from willis_models.findings import ModelIdentity
+from willis_models.manifest import Manifest
 from willis_models.runtime.bundle import Bundle
 
 CPU = "CPUExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
 GOLDEN_TOLERANCE = 2e-3
 GOLDEN_STRIDE = 4
 
@@ -37,7 +40,12 @@ def runtime_description() -> tuple[str, tuple[str, ...]]:
     return ort.__version__, tuple(ort.get_available_providers())
 
 
-def open_session(model: Path, provider: str = CPU, threads: int = 0) -> Any:
+def open_session(
+    model: Path,
+    provider: str = CPU,
+    threads: int = 0,
+    provider_options: Mapping[str, str] | None = None,
+) -> Any:
     """Load an ONNX file on ``provider``; ``threads`` 0 uses every core.
 
     Raises BundleError where the provider is not what runs: a GPU that silently became a CPU
@@ -48,17 +56,41 @@ def open_session(model: Path, provider: str = CPU, threads: int = 0) -> Any:
     options.log_severity_level = 3
     if provider not in ort.get_available_providers():
         raise BundleError(f"{provider} is not available here: install the matching extra.")
-    session = ort.InferenceSession(str(model), options, providers=[provider])
+    given = dict(provider_options or {})
+    session = ort.InferenceSession(str(model), options, providers=[(provider, given)])
     running = session.get_providers()[0]
     if running != provider:
         raise BundleError(f"Asked for {provider}, but {running} is what runs.")
     return session
 
 
-def open_predictor(bundle: Bundle, provider: str = CPU, threads: int = 0) -> OnnxPredictor:
-    """Load the bundle's network on ``provider``. Raises BundleError as ``open_session`` does."""
-    session = open_session(bundle.model_path, provider, threads)
+def engine_options(manifest: Manifest, engines: Path) -> Mapping[str, str]:
+    """Options of TensorRT: engines are kept for the next start, for each network apart.
+
+    ONNX Runtime puts the GPU and the version of TensorRT into an engine's name itself (R23).
+    """
+    folder = engines / manifest.weights_sha256[:16]
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(folder),
+        "trt_fp16_enable": "1" if manifest.precision == "fp16" else "0",
+    }
+
+
+def open_predictor(
+    bundle: Bundle, provider: str = CPU, threads: int = 0, engines: Path | None = None
+) -> OnnxPredictor:
+    """Load the bundle's network on ``provider``. Raises BundleError as ``open_session`` does.
+
+    TensorRT keeps what it builds in ``engines``; without it each start builds anew, for minutes.
+    """
     manifest = bundle.manifest
+    options = None
+    if provider == TENSORRT and engines is not None:
+        options = engine_options(manifest, engines)
+    session = open_session(bundle.model_path, provider, threads, options)
     identity = ModelIdentity(
         name=manifest.name,
         version=manifest.version,

@@ -37,6 +37,8 @@ _END_TRIES = 4
 
 Guard = Callable[[Run], AbstractContextManager[None]]
 """Watches over a run from outside: signs of life, and a hard end after the deadline."""
+Shadow = Callable[[Run, Analysis], None]
+"""Looks at the same input with another model once the job has ended; never raises."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class RunJob:
     deadline_s: float
     attempts_limit: int
     retry_pause_s: float
+    shadow: Shadow | None = None
 
     def __call__(self, job_id: str) -> None:
         """Run this job; nothing where it is final or in other hands."""
@@ -79,13 +82,17 @@ class RunJob:
         # Signs of life go on until the database knows the end.
         with self.guard(run):
             try:
-                ending = self._attempt(run)
+                ended = self._attempt(run)
             except _Superseded:
                 log.warning("job_superseded")
-            else:
-                self._end_surely(run, ending, log)
+                return
+            counts = self._end_surely(run, ended.ending, log)
+        if counts and ended.analysis is not None and self.shadow is not None:
+            # The result is out. The same guard ends a candidate that hangs.
+            with self.guard(run):
+                self.shadow(run, ended.analysis)
 
-    def _attempt(self, run: Run) -> Ending | None:
+    def _attempt(self, run: Run) -> _Ended:
         try:
             return self._analyse(run)
         except _Superseded:
@@ -93,14 +100,15 @@ class RunJob:
         except WillisError as error:
             _log_error(run, error)
             if _is_worth_another_try(error) and run.attempt < self.attempts_limit:
-                return None
-            return Ending(JobState.FAILED, (), error.code, error.message)
+                return _Ended(None)
+            return _Ended(Ending(JobState.FAILED, (), error.code, error.message))
         except Exception as error:
             # The edge of the job: a bug ends this job and is logged in full, the worker goes on.
             _log_error(run, error)
-            return Ending(JobState.FAILED, (), INTERNAL_ERROR, f"{type(error).__name__}: see log")
+            message = f"{type(error).__name__}: see log"
+            return _Ended(Ending(JobState.FAILED, (), INTERNAL_ERROR, message))
 
-    def _end_surely(self, run: Run, ending: Ending | None, log: structlog.BoundLogger) -> None:
+    def _end_surely(self, run: Run, ending: Ending | None, log: structlog.BoundLogger) -> bool:
         """What took minutes to make is not given up because the database is held for one."""
         for _ in range(_END_TRIES):
             try:
@@ -108,22 +116,24 @@ class RunJob:
             except DatabaseUnavailable as error:
                 log.error("job_end_not_stored", code=error.code)
         # The lease runs out, and the job is run again.
-        return None
+        return False
 
-    def _end(self, run: Run, ending: Ending | None, log: structlog.BoundLogger) -> None:
-        """Tell the database. Only what it takes from this run is kept."""
+    def _end(self, run: Run, ending: Ending | None, log: structlog.BoundLogger) -> bool:
+        """Tell the database, and whether it takes the ending: only then anything is kept."""
         now = self.clock()
         if ending is None:
             pause = timedelta(seconds=self.retry_pause_s * run.attempt)
             self.runs.release(run.lease, now, again_at=now + pause)
             log.info("job_put_back", pause_s=pause.total_seconds())
-        elif self.runs.finish(run, ending, now):
+            return False
+        if self.runs.finish(run, ending, now):
             log.info("job_ended", state=str(ending.state), code=ending.error_code)
-        else:
-            log.warning("job_superseded")
-            self.shelf.discard(run.edition)
+            return True
+        log.warning("job_superseded")
+        self.shelf.discard(run.edition)
+        return False
 
-    def _analyse(self, run: Run) -> Ending:
+    def _analyse(self, run: Run) -> _Ended:
         progress = _Progress(self.runs, run, self.clock, time.monotonic() + self.deadline_s)
         progress("load")
         model = self.models.take(run.job.pipeline, run.bundle)
@@ -137,7 +147,7 @@ class RunJob:
             results = write_results(source, analysis, amended, folder, self.clock())
             progress("publish")
             self.shelf.publish(run.edition, folder)
-        return _ending(analysis, results, progress.timings_s())
+        return _Ended(_ending(analysis, results, progress.timings_s()), analysis)
 
     def _completeness(self, run: Run) -> tuple[QualityItem, ...]:
         outcome = self.outcomes.study_outcome(run.job.study_instance_uid)
@@ -153,6 +163,14 @@ class RunJob:
             "the first version was analysed, the other is kept."
         )
         return (QualityItem(code="SOP_UID_CONFLICT", outcome="warn", message=message),)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How an attempt ended, None to try again; and what was found, if anything was."""
+
+    ending: Ending | None
+    analysis: Analysis | None = None
 
 
 class _Superseded(Exception):

@@ -104,12 +104,13 @@ class Pulse:
 
     def _give_back(self, runs: JobRuns, run: Run) -> None:
         try:
-            runs.release(run.lease, self.clock(), is_spent=False)
+            is_given_back = runs.release(run.lease, self.clock(), is_spent=False)
         except DatabaseUnavailable as error:
             # The lease runs out, and the job is taken up then.
             _LOG.error("job_not_given_back", job_id=run.job.id, code=error.code)
         else:
-            _LOG.warning("job_given_back", job_id=run.job.id, attempt=run.attempt)
+            if is_given_back:  # it had not ended
+                _LOG.warning("job_given_back", job_id=run.job.id, attempt=run.attempt)
 
     def _leave(self) -> None:
         self._sign_out()

@@ -9,8 +9,6 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from willis_models.errors import BrokerUnavailable, WillisError
-from willis_models.manifest import read_manifest
-from willis_models.runtime.bundle import find_bundles
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.adapters.queue.celery_queue import CeleryQueue
 from willis_service.adapters.rest.app import create_app
@@ -70,8 +68,7 @@ def build_api(settings: Settings, source: PipelineSource = shipped_pipelines) ->
         public_url=settings.public_url,
         object_bytes=settings.max_object_bytes,
     )
-    manifests = [read_manifest(f / "manifest.json") for f in find_bundles(settings.bundle_root)]
-    catalogue = Catalogue(list(core.pipelines.values()), manifests)
+    catalogue = Catalogue(list(core.pipelines.values()), core.catalogued.entries)
     deliveries = delivery_desk_of(core)
     ledger = DeliveryCollector(deliveries.destinations, clock)
     telemetry = Metrics(desk.readiness, desk.queue, clock(), [ledger])
@@ -152,8 +149,7 @@ def _presence(roll: SqlWorkers, lost_after: timedelta, absence: str) -> str:
 
 def _models_state(core: Core) -> str:
     try:
-        for pipeline in core.pipelines:
-            core.bundles.current(pipeline)
+        faults = (core.catalogued.fault(pipeline) for pipeline in core.pipelines)
+        return next((fault for fault in faults if fault is not None), "ok")
     except WillisError as error:
         return error.message
-    return "ok"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from celery import Celery
 
 from willis_models.errors import UnknownPipeline
-from willis_service.adapters.bundles.shelf import Bundles
+from willis_models.runtime.signature import Trust, read_trusted_keys
+from willis_service.adapters.bundles.entries import Catalogued
+from willis_service.adapters.bundles.stock import Bundles
 from willis_service.adapters.queue.celery_queue import CeleryQueue, build_celery
 from willis_service.adapters.storage.database import Database, migrate, open_database
 from willis_service.adapters.storage.folders import DataFolder
 from willis_service.adapters.storage.jobs import SqlJobs
+from willis_service.adapters.storage.models import SqlModelRecord
 from willis_service.adapters.storage.notices import SqlNotices
 from willis_service.adapters.storage.outcomes import SqlStudyOutcomes
 from willis_service.adapters.storage.queue_report import SqlQueueReport
@@ -23,6 +27,7 @@ from willis_service.application.receive import Intake, IntakeLimits
 from willis_service.application.routing import Dispatch, Routing
 from willis_service.bootstrap.ruling import rules_of, selector_of
 from willis_service.domain.instance import StudyLimits
+from willis_service.domain.models import Choice, choice_of
 from willis_service.domain.rules import RuleSet
 from willis_service.settings import Settings
 from willis_service.shipped import Pipelines, PipelineSource, shipped_pipelines
@@ -50,6 +55,7 @@ class Core:
     folder: DataFolder
     results: ResultFolders
     bundles: Bundles
+    catalogued: Catalogued
     rules: RuleSet
     queue: CeleryQueue
     dispatch: Dispatch
@@ -63,7 +69,7 @@ def build_core(settings: Settings, source: PipelineSource = shipped_pipelines) -
     migrate(database)
     celery = build_celery(settings.effective_broker_url, settings.visibility_timeout_s)
     jobs, studies, queue = SqlJobs(database), SqlStudies(database), CeleryQueue(celery)
-    folder, bundles = DataFolder(settings.data_dir), Bundles(settings.bundle_root)
+    folder, bundles = DataFolder(settings.data_dir), bundles_of(settings, database)
     dispatch = Dispatch(queue, jobs, clock)
     pipelines = enabled_pipelines(settings, source())
     rules = rules_of(settings, pipelines)
@@ -82,12 +88,28 @@ def build_core(settings: Settings, source: PipelineSource = shipped_pipelines) -
         folder=folder,
         results=ResultFolders(settings.data_dir / "results", jobs.edition_of),
         bundles=bundles,
+        catalogued=Catalogued(bundles, partial(trust_of, settings)),
         rules=rules,
         queue=queue,
         dispatch=dispatch,
         routing=Routing(pipelines, bundles, select, folder, jobs, dispatch, clock),
         intake=Intake(folder, studies, _intake_limits(settings), clock),
     )
+
+
+def bundles_of(settings: Settings, database: Database) -> Bundles:
+    """The bundles of the installation; which one is live is asked of the database each time."""
+    record = SqlModelRecord(database)
+
+    def choice(pipeline: str) -> Choice:
+        return choice_of(record.decisions(pipeline))
+
+    return Bundles(settings.bundle_root, settings.added_bundles, choice)
+
+
+def trust_of(settings: Settings) -> Trust:
+    """Whose bundles may run. Raises TrustedKeysInvalid."""
+    return Trust(read_trusted_keys(settings.trusted_keys), settings.require_signature)
 
 
 def enabled_pipelines(settings: Settings, known: Pipelines) -> Pipelines:

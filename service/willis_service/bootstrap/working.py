@@ -6,17 +6,20 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from willis_models.pipelines.base import Analysis, InputImage
-from willis_service.adapters.bundles.shelf import Bundles, LoadedModels
+from willis_service.adapters.bundles.shelf import LoadedModels
+from willis_service.adapters.bundles.stock import Bundles
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.study_input import dicom_opener
 from willis_service.adapters.nifti.image_input import nifti_opener
 from willis_service.adapters.queue.celery_queue import register_tasks
 from willis_service.adapters.queue.worker import WorkerProcess
+from willis_service.adapters.storage.models import SqlShadowBook
 from willis_service.adapters.web.report import render_report
 from willis_service.application.amend import FindAmended
 from willis_service.application.analyse import RunJob
@@ -24,12 +27,13 @@ from willis_service.application.consumption import Consumption
 from willis_service.application.ports import InputOpener, StudyInput
 from willis_service.application.predict import PredictNow
 from willis_service.application.pulse import Pulse
+from willis_service.application.shadow import RunShadow
 from willis_service.application.submit import NIFTI_SUFFIXES
-from willis_service.bootstrap.core import Core, clock, enabled_pipelines
+from willis_service.bootstrap.core import Core, clock, enabled_pipelines, trust_of
 from willis_service.domain.job import ResultKind
 from willis_service.domain.study_facts import StudyFacts
 from willis_service.settings import Settings, ensure_serial_number
-from willis_service.shipped import PipelineSource, shipped_pipelines
+from willis_service.shipped import Pipelines, PipelineSource, shipped_pipelines
 
 _BEATS_BEFORE_LOST = 4
 _LONGEST_BEAT_S = 5.0
@@ -47,9 +51,8 @@ class Worker:
 def worker_of(core: Core) -> Worker:
     """Load and prove the models, and put a worker together. Raises BundleError."""
     settings = core.settings
-    models = LoadedModels(
-        core.pipelines, core.bundles, settings.execution_provider, settings.threads
-    )
+    models = models_of(settings, core.pipelines, core.bundles)
+    open_input = input_opener(equipment_of(settings))
     worker_id = own_name()
     consumption = Consumption(
         send=partial(core.queue.put_canary, worker_id),
@@ -72,7 +75,7 @@ def worker_of(core: Core) -> Worker:
         index=core.studies,
         outcomes=core.outcomes,
         models=models,
-        open_input=input_opener(equipment_of(settings)),
+        open_input=open_input,
         amended=FindAmended(core.jobs, core.results),
         shelf=core.results,
         guard=pulse,
@@ -80,8 +83,38 @@ def worker_of(core: Core) -> Worker:
         deadline_s=settings.deadline_s,
         attempts_limit=settings.attempts_limit,
         retry_pause_s=settings.retry_pause_s,
+        shadow=RunShadow(
+            candidate=core.bundles.candidate,
+            is_busy=partial(_jobs_wait, core),
+            models=models,
+            archive=core.folder,
+            open_input=open_input,
+            book=SqlShadowBook(core.database),
+            clock=clock,
+        ),
     )
     return Worker(pulse, run_job, consumption)
+
+
+def models_of(settings: Settings, pipelines: Pipelines, bundles: Bundles) -> LoadedModels:
+    """The models of a process, loaded and proved when they are first needed.
+
+    Raises TrustedKeysInvalid.
+    """
+    return LoadedModels(
+        pipelines=pipelines,
+        bundles=bundles,
+        trust=trust_of(settings),
+        provider=settings.execution_provider,
+        threads=settings.threads,
+        engines=settings.data_dir / "engines",
+    )
+
+
+def _jobs_wait(core: Core) -> bool:
+    lost_after = timedelta(seconds=core.settings.worker_lost_after_s)
+    lanes = core.queue_report.state(clock(), lost_after).lanes
+    return any(lane.waiting for lane in lanes.values())
 
 
 def worker_process_of(core: Core, worker: Worker, on_ready: Callable[[], None]) -> WorkerProcess:
@@ -141,5 +174,5 @@ def _beat_s(settings: Settings) -> float:
 def build_predict(settings: Settings, source: PipelineSource = shipped_pipelines) -> PredictNow:
     """What ``willis predict`` runs: no database, no queue, no service."""
     pipelines, bundles = enabled_pipelines(settings, source()), Bundles(settings.bundle_root)
-    models = LoadedModels(pipelines, bundles, settings.execution_provider, settings.threads)
+    models = models_of(settings, pipelines, bundles)
     return PredictNow(pipelines, bundles, models, input_opener(equipment_of(settings)), clock)

@@ -20,6 +20,7 @@ import sqlalchemy
 from willis_models.errors import BundleError
 from willis_models.runtime.bundle import find_bundles, load_bundle
 from willis_models.runtime.session import open_predictor, replay_golden, runtime_description
+from willis_models.runtime.signature import Trust, check_signature, read_trusted_keys
 from willis_service.settings import Settings
 
 _GIB = 2**30
@@ -140,21 +141,27 @@ def check_provider(provider: str) -> Check:
 
 
 def check_bundles(settings: Settings) -> Iterator[Check]:
-    """Every bundle is undamaged and gives its golden output on this machine."""
-    folders = list(find_bundles(settings.bundle_root))
-    if not folders:
+    """Every bundle is signed, undamaged and gives its golden output on this machine."""
+    shipped = list(find_bundles(settings.bundle_root))
+    if not shipped:
         fix = "Install a release, or publish a bundle: willis-train --help."
         yield Check("Models", "fail", f"no bundle under {settings.bundle_root}", fix)
-    for folder in folders:
+    for folder in (*shipped, *find_bundles(settings.added_bundles)):
         yield _check_bundle(folder, settings)
 
 
 def _check_bundle(folder: Path, settings: Settings) -> Check:
     name = f"Model {folder.parent.name} {folder.name}"
     try:
+        trust = Trust(read_trusted_keys(settings.trusted_keys), settings.require_signature)
+        standing = check_signature(folder, trust)
         bundle = load_bundle(folder)
         predictor = open_predictor(bundle, settings.execution_provider, settings.threads)
         worst = replay_golden(bundle, predictor)
     except BundleError as error:
-        return Check(name, "fail", f"{error.code}: {error.message}", "Install the bundle again.")
-    return Check(name, "ok", f"digests right, golden vectors within {worst:.1e}")
+        fix = "Install the bundle again, or see docs/models.md."
+        return Check(name, "fail", f"{error.code}: {error.message}", fix)
+    found = f"signature {standing.state}, digests right, golden vectors within {worst:.1e}"
+    if standing.state != "valid":
+        return Check(name, "warn", found, f"{standing.message} See docs/models.md.")
+    return Check(name, "ok", found)

@@ -33,6 +33,7 @@ START_LIMIT_S = 120.0
 JOB_LIMIT_S = 900.0
 STOP_LIMIT_S = 30.0
 _POLL_S = 0.3
+_KEPT = frozenset({"WILLIS_BUNDLE_ROOT", "WILLIS_TRUSTED_KEYS", "WILLIS_REQUIRE_SIGNATURE"})
 _PACKAGE = Path(__file__).resolve().parent.parent
 # Inside the package, or beside it in a working tree.
 _PLACES = (_PACKAGE / "demo", _PACKAGE.parent.parent / "demo")
@@ -102,8 +103,9 @@ def _running_service(command: Sequence[str]) -> Iterator[Service]:
 
 
 def _environment(data: Path, http_port: int, dicom_port: int) -> dict[str, str]:
-    # Settings of the caller's own installation would make the demo use its database or queue.
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("WILLIS_")}
+    # Settings of the caller's own installation would make the demo use its database or queue. Which
+    # models run, and whose, is what one may want to see.
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("WILLIS_") or k in _KEPT}
     own = {
         "WILLIS_DATA_DIR": str(data),
         "WILLIS_HTTP_PORT": str(http_port),

@@ -21,7 +21,8 @@ from willis_service.settings import Settings
 @pytest.fixture
 def analyse(tmp_path: Path) -> PredictNow:
     root = write_toy_bundle(tmp_path / "bundles")
-    return build_predict(Settings(data_dir=tmp_path / "data", bundle_root=root), toy_pipelines)
+    folders = {"data_dir": tmp_path / "data", "bundle_root": root}
+    return build_predict(Settings(**folders, require_signature=False), toy_pipelines)
 
 
 def test_a_folder_gives_checked_results_and_no_database(analyse, tmp_path, capsys):

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.signed_bundles import KEY, public
 from tests.synthetic_ct import write_ct_series
 from tests.toy_pipeline import toy_pipelines, write_toy_bundle
+from willis_models.runtime.signature import sign_bundle
 from willis_service.bootstrap.api import build_api
 from willis_service.settings import Settings, api_key_path
 
@@ -21,6 +23,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     settings = Settings(
         data_dir=tmp_path / "data",
         bundle_root=write_toy_bundle(tmp_path / "bundles"),
+        require_signature=False,
         disk_reserve_mb=1,
     )
     app = build_api(settings, toy_pipelines)
@@ -94,3 +97,18 @@ def test_without_broker_and_worker_it_is_not_ready_and_says_which_part(client):
 def test_models_and_pipelines_are_those_of_the_installation(client):
     assert client.get("/models").json()["models"][0]["name"] == "toy"
     assert client.get("/pipelines").json()["pipelines"][0]["name"] == "toy"
+
+
+def test_models_say_which_is_live_and_who_signed_it(client: TestClient, tmp_path: Path) -> None:
+    folder = tmp_path / "bundles" / "toy" / "1.0.0"
+    before = client.get("/models").json()["models"]
+    sign_bundle(folder, KEY)
+    write_toy_bundle(tmp_path / "data" / "bundles", "2.0.0")
+
+    after = client.get("/models").json()["models"]
+
+    told = [(one["version"], one["role"], one["signature"]["state"]) for one in before]
+    assert told == [("1.0.0", "live", "missing")]
+    told = [(one["version"], one["role"], one["signature"]["state"]) for one in after]
+    assert told == [("1.0.0", "live", "not trusted"), ("2.0.0", "none", "missing")]
+    assert after[0]["signature"]["signer"] == public(KEY).key_id

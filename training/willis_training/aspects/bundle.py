@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from willis_models.findings import INTENDED_USE_STATEMENT
+from willis_models.manifest import Judgement, Provenance
 from willis_training.aspects import recipe
 from willis_training.aspects.card import render_card
-from willis_training.export import compare, export_onnx
-from willis_training.networks.unet import BothSides, RegionUNet, UNetShape
-from willis_training.publish import BundleContent, next_version, publish
+from willis_training.aspects.regions_fit import load_region_network
+from willis_training.export.network_file import export_onnx
+from willis_training.export.parity import compare
+from willis_training.networks.unet import BothSides
+from willis_training.publication.bundle import (
+    UNSIGNED,
+    BundleContent,
+    Release,
+    next_version,
+    publish,
+)
 
 LEARNT_FROM = (
     {
@@ -56,10 +63,7 @@ LIMITS = (
 
 def load_network(folder: Path) -> BothSides:
     """The best weights of a training folder, ready for inference."""
-    widths = tuple(json.loads((folder / "plan.json").read_text())["widths"])
-    network = RegionUNet(UNetShape(1, 11, widths))
-    network.load_state_dict(torch.load(folder / "best.pt", weights_only=True, map_location="cpu"))
-    return BothSides(network).eval()
+    return BothSides(load_region_network(folder / "best.pt")).eval()
 
 
 def publish_bundle(
@@ -72,11 +76,14 @@ def publish_bundle(
     evaluation: Mapping[str, Any],
     training: Mapping[str, Any],
     version: str | None = None,
+    provenance: Provenance | None = None,
+    judgement: Judgement | None = None,
+    release: Release = UNSIGNED,
 ) -> Path:
     """Export, check, write the next version. ``images`` (n, z, y, x) serve the parity gate."""
     network = load_network(training_folder)
     model = training_folder / "model.onnx"
-    export_onnx(network, recipe.GRID_SHAPE, model)
+    export_onnx(network, np.zeros((1, 1, *recipe.GRID_SHAPE), np.float32), model)
     parity = compare(network, model, images)
     manifest = recipe.draft_manifest(dict(states)).model_dump(mode="json")
     manifest |= {
@@ -86,7 +93,9 @@ def publish_bundle(
         "training": {**training, "export": vars(parity)},
         "evaluation": dict(evaluation.get("summary", {})),
         "limits": list(LIMITS),
+        "provenance": None if provenance is None else provenance.model_dump(),
+        "judgement": None if judgement is None else judgement.model_dump(),
     }
     card = render_card(manifest, evaluation)
-    content = BundleContent(manifest, assets, images[0][None], card, evaluation, parity)
-    return publish(model, content, root)
+    content = BundleContent(manifest, assets, images[0][None], evaluation, parity, card)
+    return publish(model, content, root, release)

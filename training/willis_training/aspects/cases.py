@@ -89,12 +89,9 @@ def draw_scan(
     matrix: int = 256,
     stroke_share: float = STROKE_SHARE,
 ) -> SimulatedScan:
-    """Case ``number`` of a head: scanner, position, stroke or none, mimics.
-
-    Test heads draw test lesions, other heads training lesions.
-    """
+    """Case ``number`` of a head: scanner, position, stroke or none, mimics."""
     rng = np.random.default_rng(seed_of(anatomy.head.name, number))
-    part: LesionPart = "test" if part_of(anatomy.head.name) == "test" else "train"
+    part = lesion_part(anatomy)
     stroke = draw_stroke(anatomy, lesions.acute, part, rng) if rng.random() < stroke_share else None
     old = None
     if rng.random() < OLD_INFARCT_SHARE:
@@ -106,16 +103,39 @@ def draw_stroke(
     anatomy: Anatomy, bank: LesionBank, part: LesionPart, rng: np.random.Generator
 ) -> Stroke:
     """A one-sided lesion of the bank that reaches at least one region, mirrored half the time."""
+    return draw_named_stroke(anatomy, bank, part, rng)[1]
+
+
+def draw_named_stroke(
+    anatomy: Anatomy, bank: LesionBank, part: LesionPart, rng: np.random.Generator
+) -> tuple[str, Stroke]:
+    """As ``draw_stroke``, with the name of the lesion: what a split by lesion needs."""
     suitable = [
         n
         for n in bank.indices(part)
         if bank.side[n] != "both" and bank.region_fraction[n].max() >= 0.1
     ]
     while True:
-        mask = _pull(anatomy, bank, int(rng.choice(suitable)), rng)
+        index = int(rng.choice(suitable))
+        mask = _pull(anatomy, bank, index, rng)
         stroke = Stroke(mask, float(rng.uniform(*DROPS_HU)), float(rng.uniform(0.0, 0.5)))
         if covered_shares(stroke, anatomy).max() > 0.05:
-            return stroke
+            return bank.names[index], stroke
+
+
+def lesion_of(
+    anatomy: Anatomy, lesions: Lesions, number: int, stroke_share: float = STROKE_SHARE
+) -> str | None:
+    """The lesion that ``draw_scan`` gave case ``number``; None where it drew no stroke."""
+    rng = np.random.default_rng(seed_of(anatomy.head.name, number))
+    if rng.random() >= stroke_share:
+        return None
+    return draw_named_stroke(anatomy, lesions.acute, lesion_part(anatomy), rng)[0]
+
+
+def lesion_part(anatomy: Anatomy) -> LesionPart:
+    """Test heads draw test lesions, other heads training lesions."""
+    return "test" if part_of(anatomy.head.name) == "test" else "train"
 
 
 def _pull(anatomy: Anatomy, bank: LesionBank, index: int, rng: np.random.Generator) -> Coarse:
@@ -130,7 +150,6 @@ def make_case(
     scan = draw_scan(anatomy, lesions, number)
     prepared = prepare({"ncct": InputImage(scan.stack)}, manifest, assets)
     head: HeadInTemplate = prepared.context
-    native = apply_affine(inverse_of(head.registration.to_template), grid_points(head.grid))
     rng = np.random.default_rng(seed_of(anatomy.head.name, -number - 1))
     raw_hu = raw_regions = None
     if rng.random() < RAW_SHARE:
@@ -140,12 +159,18 @@ def make_case(
         hu=np.rint(head.hu).astype(np.int16),
         brain=head.brain,
         covered_grid=head.covered,
-        regions=_scanned_regions(scan, native),
+        regions=truth_on_grid(scan, head),
         covered=scan.covered,
         drop_hu=scan.drop_hu,
         raw_hu=raw_hu,
         raw_regions=raw_regions,
     )
+
+
+def truth_on_grid(scan: SimulatedScan, head: HeadInTemplate) -> NDArray[np.uint8]:
+    """True regions (0-20) on the network's grid, where the scan reached."""
+    native = apply_affine(inverse_of(head.registration.to_template), grid_points(head.grid))
+    return _scanned_regions(scan, native)
 
 
 def _scanned_regions(scan: SimulatedScan, points: NDArray[np.float64]) -> NDArray[np.uint8]:

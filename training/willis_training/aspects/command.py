@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from willis_models.manifest import IntensityTransform, sha256_of
+from willis_models.manifest import Figure, IntensityTransform, Judgement, sha256_of
 from willis_models.pipelines.aspects.parameters import TissueParameters, network_grid
 from willis_models.runtime.bundle import Bundle, latest_bundle, load_bundle
 from willis_models.runtime.session import open_predictor
@@ -32,12 +32,25 @@ from willis_training.aspects.evaluate import (
 )
 from willis_training.aspects.evaluation_page import evaluation_table, write_page
 from willis_training.aspects.regions_data import CasePool, service_input
-from willis_training.aspects.regions_fit import FitPlan, fit, predict
+from willis_training.aspects.regions_fit import (
+    fit_region_network,
+    load_region_network,
+    predict,
+    region_config,
+)
 from willis_training.aspects.states_fit import FittedStates, collect, fit_states
 from willis_training.aspects.template import build_template
 from willis_training.curation.heads import build_heads, load_head
 from willis_training.datasets.head_split import heads_of
 from willis_training.datasets.lesions import build_banks
+from willis_training.export.network_file import export_onnx
+from willis_training.fitting.listener import Lines
+from willis_training.fitting.result import plan_of, read_result
+from willis_training.networks.unet import BothSides
+from willis_training.publication.bundle import UNSIGNED, Release
+from willis_training.publication.digests import digest_of_cases, digest_of_files
+from willis_training.publication.keys import KEY_VARIABLE, read_signing_key
+from willis_training.publication.provenance import provenance_of
 from willis_training.simulation.anatomy import Anatomy
 
 Report = Callable[[str], None]
@@ -105,13 +118,24 @@ def _simulate_batch(job: tuple[Path, range], cache: Path) -> None:
     make_cases([job[0]], job[1], cache, recipe.draft_manifest(), assets, lambda _line: None)
 
 
-def fit_regions(shop: Workshop, plan: FitPlan) -> Path:
+@dataclass(frozen=True)
+class RegionPlan:
+    """How long the region network trains, on how many threads, from which weights."""
+
+    iterations: int
+    threads: int
+    start_from: Path | None = None
+
+
+def fit_regions(shop: Workshop, plan: RegionPlan) -> Path:
     """Train the region network; resumes from its last checkpoint."""
     folder = shop.cache / "cases"
     training = CasePool(folder, shop.head_names("train"))
     validation = CasePool(folder, shop.head_names("validation"))
     intensity = IntensityTransform(**recipe.INTENSITY)
-    return fit(plan, training, validation, intensity, shop.fitting, shop.report)
+    config = region_config(shop.fitting, plan.iterations, plan.threads, plan.start_from)
+    listener = Lines(shop.report)
+    return fit_region_network(config, training, validation, intensity, listener).best_weights
 
 
 def fit_region_states(shop: Workshop) -> FittedStates:
@@ -136,7 +160,13 @@ def stored_states(shop: Workshop) -> FittedStates:
     return FittedStates(**json.loads((shop.cache / "states.json").read_text()))
 
 
-def publish_candidate(shop: Workshop, evaluation: dict[str, Any], version: str | None) -> Path:
+def publish_candidate(
+    shop: Workshop,
+    evaluation: dict[str, Any],
+    version: str | None,
+    judgement: Judgement | None = None,
+    release: Release = UNSIGNED,
+) -> Path:
     """Write a bundle from the latest network and states."""
     fitted = stored_states(shop)
     cases = list(CasePool(shop.cache / "cases", shop.head_names("validation")))[:2]
@@ -152,14 +182,18 @@ def publish_candidate(shop: Workshop, evaluation: dict[str, Any], version: str |
         evaluation,
         _training_facts(shop, fitted),
         version,
+        provenance_of(digest_of_files((shop.cache / "cases").glob("*.npz"), shop.cache)),
+        judgement,
+        release,
     )
 
 
 def _training_facts(shop: Workshop, fitted: FittedStates) -> dict[str, Any]:
-    progress = (shop.fitting / "validation.jsonl").read_text().splitlines()
+    fit = read_result(shop.fitting)
     return {
-        "plan": json.loads((shop.fitting / "plan.json").read_text()),
-        "iterations_done": json.loads(progress[-1])["step"],
+        "plan": plan_of(shop.fitting),
+        "iterations_done": fit.steps,
+        "fit": {"device": fit.device, "data_digest": fit.data_digest, "seconds": fit.seconds},
         "training_heads": list(shop.head_names("train")),
         "validation_heads": list(shop.head_names("validation")),
         "test_heads": list(shop.head_names("test")),
@@ -211,14 +245,48 @@ def evaluation_document(results: list[CaseResult], summary: dict[str, Any]) -> d
     }
 
 
+def judgement_of(
+    shop: Workshop, results: Sequence[CaseResult], summary: dict[str, Any]
+) -> Judgement:
+    """The figures that versions are compared by. A case is its head, its number and its truth."""
+    heads = {path.stem: sha256_of(path) for path in heads_of(shop.heads, "test")}
+    cases = {
+        f"{one.head} {one.number}": f"{heads[one.head]} {one.thickness_mm:.4f} {one.drop_hu:.4f}"
+        for one in results
+    }
+    error = summary["classifier"]["score_error_abs_mean"]
+    figures = (
+        Figure(name="mean region Dice", value=summary["dice_network"]["mean"]),
+        Figure(name="mean absolute error of the score", value=error, higher_is_better=False),
+    )
+    return Judgement(test_set_sha256=digest_of_cases(cases), cases=len(cases), figures=figures)
+
+
+def _release(shop: Workshop, accept_worse: str | None) -> Release:
+    """Signed with the key of WILLIS_SIGNING_KEY, or the one in the cache."""
+    path = Path(os.environ.get(KEY_VARIABLE) or shop.cache / "signing" / "willis.key")
+    if not path.is_file() and KEY_VARIABLE not in os.environ:
+        shop.report(f"no key at {path}: the bundle will not be signed (willis-train sign does it)")
+        return Release(accept_worse=accept_worse)
+    return Release(read_signing_key(path), accept_worse)
+
+
 def publish_judged(
-    shop: Workshop, test_cases_a_head: int, syn_cases: int, page: Path, workers: int
+    shop: Workshop,
+    test_cases_a_head: int,
+    syn_cases: int,
+    page: Path,
+    workers: int,
+    accept_worse: str | None = None,
 ) -> Path:
     """Publish the networks in the cache as the next version, judged before and with its page."""
+    release = _release(shop, accept_worse)
     workbench = Workshop(shop.data, shop.cache, shop.cache / "candidate", shop.report)
     candidate = load_bundle(publish_candidate(workbench, {}, "0.0.0"))
     results, summary = judge_bundle(shop, candidate, test_cases_a_head, syn_cases, workers)
-    folder = publish_candidate(shop, evaluation_document(results, summary), None)
+    judgement = judgement_of(shop, results, summary)
+    evaluation = evaluation_document(results, summary)
+    folder = publish_candidate(shop, evaluation, None, judgement, release)
     write_page(page, load_bundle(folder).manifest, summary)
     shop.report(f"published {folder}; the figures are in {page}")
     return folder
@@ -226,7 +294,7 @@ def publish_judged(
 
 def retrain(
     shop: Workshop,
-    plan: FitPlan,
+    plan: RegionPlan,
     cases_a_head: int,
     test_cases_a_head: int,
     syn_cases: int,
@@ -238,6 +306,25 @@ def retrain(
     fit_regions(shop, plan)
     fit_region_states(shop)
     return publish_judged(shop, test_cases_a_head, syn_cases, page, plan.threads)
+
+
+def analysis_results(
+    shop: Workshop, out: Path, cases_a_head: int, members: Sequence[Path], threads: int
+) -> None:
+    """What the newest bundle says of validation and test studies; ``members`` are weights files."""
+    from willis_training.aspects.analysis_results import write_results
+
+    exported = [_export_member(weights, out) for weights in members]
+    write_results(newest(shop), shop.cache, out, cases_a_head, exported, shop.report, threads)
+
+
+def _export_member(weights: Path, out: Path) -> Path:
+    path = out / "members" / f"{sha256_of(weights)[:16]}.onnx"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        network = BothSides(load_region_network(weights)).eval()
+        export_onnx(network, np.zeros((1, 1, *recipe.GRID_SHAPE), np.float32), path)
+    return path
 
 
 def newest(shop: Workshop) -> Bundle:

@@ -26,6 +26,7 @@ from willis_models.pipelines.base import Analysis, InputImage, Predictor, analys
 from willis_models.runtime.bundle import Bundle
 from willis_training.aspects.cases import Lesions, draw_scan
 from willis_training.curation.heads import load_head
+from willis_training.metrics import dice_by_class
 from willis_training.simulation.anatomy import Anatomy
 from willis_training.simulation.ncct import SimulatedScan
 
@@ -143,9 +144,7 @@ def _seconds(findings: Findings) -> float:
 
 def region_dice(found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> list[float]:
     """Dice of labels 1-20 on the native slices."""
-    both = np.bincount(found[found == truth], minlength=21)
-    total = np.bincount(found.ravel(), minlength=21) + np.bincount(truth.ravel(), minlength=21)
-    return [round(float(2 * both[n] / max(total[n], 1)), 4) for n in range(1, 21)]
+    return [round(float(d), 4) for d in dice_by_class(found, truth, range(1, 21), empty=0.0)]
 
 
 def affine_atlas(scan: SimulatedScan, bundle: Bundle) -> NDArray[np.uint8]:

@@ -1,106 +1,167 @@
-"""Batches for the region network: prepared cases, augmented after ``prepare``, never before."""
+"""What the region network is taught: simulated heads, a hemisphere at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from willis_models.manifest import IntensityTransform
 from willis_models.pipelines.aspects.prepare import normalise
+from willis_training.aspects import recipe
 from willis_training.aspects.cases import TrainingCase, load_case
 from willis_training.aspects.template import MIRRORED_LABEL
-from willis_training.networks.unet import left_half
+from willis_training.fitting.augmentation import augment
+from willis_training.fitting.config import RunConfig
+from willis_training.fitting.lesson import Batch, Floats, Sample, ValidationCase
+from willis_training.fitting.samples import digest_of_arrays, parameters_digest
+from willis_training.fitting.streams import Stream, generator
+from willis_training.networks.unet import BothSides, left_half
 
 UNSTRIPPED_SHARE = 0.15
 RAW_SHARE = 0.1
-
-Sample = tuple[torch.Tensor, torch.Tensor]
+VALIDATION_CASES = 16
+REGIONS = 10
+LABEL_NAMES = {0: "background", **{entry["value"]: entry["key"] for entry in recipe.outputs()}}
 
 
 class CasePool:
-    """Prepared cases of some heads, held in memory; ``refresh`` takes in what was added on disk."""
+    """Prepared cases of some heads, held in memory."""
 
     def __init__(self, folder: Path, heads: tuple[str, ...]) -> None:
         self._folder, self._heads = folder, heads
-        self._cases: dict[str, TrainingCase] = {}
-        self.refresh()
+        paths = [path for head in heads for path in sorted(folder.glob(f"{head}_????.npz"))]
+        self._cases = {path.stem: load_case(path) for path in paths}
+        self._of_head: dict[str, list[str]] = {}
+        for name, case in self._cases.items():
+            self._of_head.setdefault(case.head, []).append(name)
 
-    def refresh(self) -> int:
-        """Load new files; the number of cases now held."""
-        for head in self._heads:
-            for path in sorted(self._folder.glob(f"{head}_????.npz")):
-                if path.stem not in self._cases:
-                    self._cases[path.stem] = load_case(path)
-        return len(self._cases)
+    def __reduce__(self) -> tuple[type[CasePool], tuple[Path, tuple[str, ...]]]:
+        """Another process reads the cases itself."""
+        return CasePool, (self._folder, self._heads)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the contents of all cases."""
+        contents = {
+            name: digest_of_arrays(
+                [case.hu, case.brain, case.regions, case.raw_hu, case.raw_regions]
+            )
+            for name, case in self._cases.items()
+        }
+        return parameters_digest(contents)
 
     def draw(self, rng: np.random.Generator) -> TrainingCase:
         """A random case, every head equally likely."""
-        head = rng.choice(sorted({case.head for case in self._cases.values()}))
-        names = [name for name, case in self._cases.items() if case.head == head]
-        return self._cases[str(rng.choice(names))]
+        head = str(rng.choice(sorted(self._of_head)))
+        return self._cases[str(rng.choice(self._of_head[head]))]
+
+    def named(self) -> Iterator[tuple[str, TrainingCase]]:
+        """Names and cases, in the order of the names."""
+        return iter(sorted(self._cases.items()))
 
     def __iter__(self) -> Iterator[TrainingCase]:
-        return iter([self._cases[name] for name in sorted(self._cases)])
+        return iter([case for _, case in self.named()])
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+
+@dataclass(frozen=True)
+class RegionLesson:
+    """Heads as ``prepare`` gives them, as raw or as unstripped ones; judged as the service runs.
+
+    Augmentation comes after ``prepare``, never before.
+    """
+
+    training: CasePool
+    chosen_by: CasePool
+    intensity: IntensityTransform
+    config: RunConfig
+
+    @property
+    def digest(self) -> str:
+        """Of all cases and of what the images are scaled by."""
+        return parameters_digest(
+            {
+                "training": self.training.digest,
+                "validation": self.chosen_by.digest,
+                "intensity": self.intensity.model_dump(),
+            }
+        )
+
+    @property
+    def label_names(self) -> Mapping[int, str]:
+        """Ten regions a side."""
+        return LABEL_NAMES
+
+    def sample(self, number: int) -> Sample:
+        """A whole head; half of them mirrored, so that the right hemisphere teaches as a left."""
+        rng = generator(self.config.seed, Stream.PLACE, number)
+        image, labels = self._view(self.training.draw(rng), rng)
+        if rng.random() < 0.5:
+            image, labels = image[..., ::-1], MIRRORED_LABEL[labels[..., ::-1]]
+        labels = np.ascontiguousarray(labels)
+        return Sample(number, np.ascontiguousarray(image)[None], labels, labels)
+
+    def _view(
+        self, case: TrainingCase, rng: np.random.Generator
+    ) -> tuple[Floats, NDArray[np.uint8]]:
+        """Raw, unstripped or as in the service."""
+        draw = rng.random()
+        if draw < RAW_SHARE and case.raw_hu is not None and case.raw_regions is not None:
+            return normalise(case.raw_hu.astype(np.float32), self.intensity), case.raw_regions
+        if draw < RAW_SHARE + UNSTRIPPED_SHARE:
+            return normalise(case.hu.astype(np.float32), self.intensity), case.regions
+        return service_input(case, self.intensity), case.regions
+
+    def change(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Augmented heads, cut to the left hemisphere and its labels 0-10."""
+        shape = batch.images.shape[2:]
+        images, labels = augment(
+            batch.images,
+            batch.labels,
+            batch.numbers,
+            self.config.augmentation,
+            shape,
+            self.config.seed,
+        )
+        half = left_half(labels)
+        return left_half(images), torch.where(half > REGIONS, 0, half)
+
+    def validation(self, share: slice) -> Iterator[ValidationCase]:
+        """The pool's first cases, exactly as the service would see them."""
+        for name, case in list(self.chosen_by.named())[:VALIDATION_CASES][share]:
+            image = service_input(case, self.intensity)[None]
+            yield ValidationCase(name, image, case.regions, (recipe.GRID_SPACING_MM,) * 3)
+
+    def probabilities(self, network: nn.Module, image: Floats) -> Floats:
+        """Both hemispheres: background, ten left and ten right regions."""
+        found: Floats = both_sides(network, image, self.config.hardware.precision).cpu().numpy()
+        return found
+
+
+def both_sides(
+    network: nn.Module, image: NDArray[np.float32], precision: str = "bf16"
+) -> torch.Tensor:
+    """Class probabilities (21, z, y, x) of a prepared head (1, z, y, x), where the network lies."""
+    device = next(network.parameters()).device
+    batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(device)
+    batch = batch.contiguous(memory_format=torch.channels_last_3d)
+    with (
+        torch.inference_mode(),
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        probabilities: torch.Tensor = BothSides(network)(batch)[0].float()
+    return probabilities
 
 
 def service_input(case: TrainingCase, intensity: IntensityTransform) -> NDArray[np.float32]:
     """Exactly what ``prepare`` gave: stripped, registered, normalised (z, y, x)."""
     return normalise(np.where(case.brain, case.hu, 0).astype(np.float32), intensity)
-
-
-def draw_sample(
-    case: TrainingCase,
-    intensity: IntensityTransform,
-    rng: np.random.Generator,
-    device: str = "cpu",
-) -> Sample:
-    """One hemisphere, augmented on ``device``: image (1, z, y, x) and labels 0-10 (z, y, x).
-
-    Raw, unstripped or as in the service; the right hemisphere is drawn as a mirrored left one.
-    """
-    draw = rng.random()
-    if draw < RAW_SHARE and case.raw_hu is not None and case.raw_regions is not None:
-        image, labels = normalise(case.raw_hu.astype(np.float32), intensity), case.raw_regions
-    elif draw < RAW_SHARE + UNSTRIPPED_SHARE:
-        image, labels = normalise(case.hu.astype(np.float32), intensity), case.regions
-    else:
-        image, labels = service_input(case, intensity), case.regions
-    if rng.random() < 0.5:
-        image, labels = image[..., ::-1], MIRRORED_LABEL[labels[..., ::-1]]
-    x = torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device)
-    y = torch.from_numpy(np.ascontiguousarray(labels)).to(device).float()[None, None]
-    x, y = _deform(x, y, rng)
-    image_half, labels_half = left_half(_recolour(x, rng)[0]), left_half(y[0, 0].long())
-    return image_half, torch.where(labels_half > 10, 0, labels_half)
-
-
-def _deform(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> Sample:
-    """Small affine misplacement and a smooth warp, as registration leaves them."""
-    shape = x.shape[2:]
-    linear = np.eye(3) + rng.normal(0.0, 0.025, (3, 3))
-    shift = rng.normal(0.0, 0.025, (3, 1))
-    theta = torch.tensor(np.hstack([linear, shift]), dtype=torch.float32)[None]
-    where = torch.nn.functional.affine_grid(theta.to(x.device), [1, 1, *shape], align_corners=False)
-    coarse = torch.tensor(rng.normal(0.0, 0.022, (1, 3, 5, 6, 5)), dtype=torch.float32)
-    coarse = coarse.to(x.device)
-    warp = torch.nn.functional.interpolate(coarse, shape, mode="trilinear", align_corners=True)
-    where = where + warp.permute(0, 2, 3, 4, 1)
-    sample = torch.nn.functional.grid_sample
-    return (
-        sample(x, where, mode="bilinear", align_corners=False),
-        sample(y, where, mode="nearest", align_corners=False),
-    )
-
-
-def _recolour(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Another scanner's contrast, offset and noise; zero stays zero outside the brain."""
-    inside = (x > 0).float()
-    changed = x * float(rng.uniform(0.85, 1.15)) + float(rng.normal(0.0, 0.03))
-    if rng.random() < 0.5:
-        noise = torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32))
-        changed = changed + float(rng.uniform(0.0, 0.03)) * noise.to(x.device)
-    return (changed * inside).clamp(0.0, 1.0)

@@ -206,12 +206,19 @@ def _gate(table: RegionTable, scores: Floats, limits: list[float]) -> float:
     return float(np.quantile(worst, CLEAN_STUDIES_AT_TEN)) + 1e-6
 
 
+def called_affected(
+    table: RegionTable, scores: Floats, limits: list[float], gate: float
+) -> NDArray[np.bool_]:
+    """Rows over their region's limit, on a side that shows a region over the gate."""
+    over = scores >= np.array(limits)[table.region]
+    return np.asarray(over & (_side_peaks(table, scores, limits) >= gate))
+
+
 def operating_point(
     table: RegionTable, scores: Floats, limits: list[float], gate: float
 ) -> dict[str, float]:
     """Sensitivity (all, and for drops of 3 HU or more), specificity, stroke-free studies at 10."""
-    over = scores >= np.array(limits)[table.region]
-    called = over & (_side_peaks(table, scores, limits) >= gate)
+    called = called_affected(table, scores, limits, gate)
     strong = table.affected & (table.drop_hu >= 3.0)
     clean = table.drop_hu == 0
     flagged = np.unique(table.case[clean & called]).size

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from willis_models.volume import Array, Grid, Volume
 from willis_training.curation import label_codes as codes
+from willis_training.metrics import dice
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
@@ -271,12 +272,6 @@ def inverse_error_mm(forward_mm: Floats, inverse_mm: Floats, spacing_mm: float) 
         for axis in range(3)
     ]
     return np.asarray(np.linalg.norm(forward_mm + np.stack(back, axis=-1), axis=-1))
-
-
-def dice(one: Mask, other: Mask) -> float:
-    """Overlap of two masks, 0-1; 1 where both are empty."""
-    total = int(one.sum()) + int(other.sum())
-    return 2.0 * int((one & other).sum()) / total if total else 1.0
 
 
 def region_volumes_ml(regions: Labels, voxel_ml: float) -> tuple[float, ...]:

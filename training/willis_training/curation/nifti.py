@@ -11,6 +11,8 @@ import numpy as np
 
 from willis_models.volume import Volume
 
+_SCANNER_SPACE = 1
+"""NIfTI's code for coordinates of the scanner."""
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -43,3 +45,16 @@ def crop(volume: Volume, box: tuple[slice, slice, slice]) -> Volume:
     affine_lps = volume.affine_lps.copy()
     affine_lps[:3, 3] += affine_lps[:3, :3] @ start
     return Volume(volume.voxels[box].copy(), affine_lps)
+
+
+def encode_nifti(volume: Volume) -> bytes:
+    """A volume as the bytes of a .nii.gz file; the same volume gives the same bytes.
+
+    Both of NIfTI's transforms are written, so the axes must be orthogonal.
+    """
+    affine_ras = _RAS_TO_LPS @ volume.affine_lps[:, [2, 1, 0, 3]]
+    image = nib.Nifti1Image(volume.voxels.transpose(2, 1, 0), affine_ras)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine_ras, _SCANNER_SPACE)
+    image.set_qform(affine_ras, _SCANNER_SPACE, strip_shears=False)
+    return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)

@@ -31,6 +31,18 @@ class RegistrationSettings:
     flow_variance: float = 3.0
     total_variance: float = 0.5
 
+    def options(self) -> dict[str, Any]:
+        """As antspyx names them; a fixed seed, so that the same images give the same field."""
+        return {
+            "grad_step": self.gradient_step,
+            "flow_sigma": self.flow_variance,
+            "total_sigma": self.total_variance,
+            "syn_metric": self.metric,
+            "syn_sampling": self.metric_parameter,
+            "reg_iterations": self.iterations,
+            "random_seed": 1,
+        }
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -54,18 +66,43 @@ def register(fixed: Volume, moving: Volume, settings: RegistrationSettings) -> M
             _to_ants(moving),
             type_of_transform="SyN",
             outprefix=f"{folder}/",
-            grad_step=settings.gradient_step,
-            flow_sigma=settings.flow_variance,
-            total_sigma=settings.total_variance,
-            syn_metric=settings.metric,
-            syn_sampling=settings.metric_parameter,
-            reg_iterations=settings.iterations,
-            random_seed=1,
+            **settings.options(),
         )
         forward, affine = answer["fwdtransforms"]
         inverse = answer["invtransforms"][1]
         matrix, offset_mm = _read_affine(affine)
         return Mapping(matrix, offset_mm, _read_field(forward), _read_field(inverse))
+
+
+def register_several(
+    fixed: Sequence[Volume], moving: Sequence[Volume], settings: RegistrationSettings
+) -> Mapping:
+    """Deform only, by several pairs of images at once, each with the same weight.
+
+    For images that lie in one space already; the mapping's affine part is the identity.
+    """
+    pairs = [(_to_ants(f), _to_ants(m)) for f, m in zip(fixed, moving, strict=True)]
+    extras = [
+        (settings.metric, one, other, 1.0, settings.metric_parameter) for one, other in pairs[1:]
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        answer = ants.registration(
+            *pairs[0],
+            type_of_transform="SyNOnly",
+            initial_transform="Identity",
+            multivariate_extras=extras or None,
+            outprefix=f"{folder}/",
+            **settings.options(),
+        )
+        forward, inverse = _fields(answer)
+        return Mapping(np.eye(3), np.zeros(3), _read_field(forward), _read_field(inverse))
+
+
+def _fields(answer: Any) -> tuple[str, str]:
+    """The files of the two displacement fields, whatever else the answer lists."""
+    forward = next(path for path in answer["fwdtransforms"] if path.endswith("Warp.nii.gz"))
+    inverse = next(path for path in answer["invtransforms"] if path.endswith("Warp.nii.gz"))
+    return forward, inverse
 
 
 def _to_ants(volume: Volume) -> Any:

@@ -1,4 +1,4 @@
-"""Which bundle is current, and the loaded models of a worker."""
+"""The loaded models of a worker."""
 
 from __future__ import annotations
 
@@ -8,55 +8,44 @@ from pathlib import Path
 
 import structlog
 
-from willis_models.errors import BundleError, DigestMismatch, ManifestInvalid, UnknownPipeline
-from willis_models.manifest import sha256_of
+from willis_models.errors import BundleError, UnknownPipeline
 from willis_models.pipelines.base import Pipeline
-from willis_models.runtime.bundle import find_bundles, load_bundle
+from willis_models.runtime.bundle import load_bundle
 from willis_models.runtime.session import open_predictor, replay_golden
+from willis_models.runtime.signature import Trust, check_signature
+from willis_service.adapters.bundles.stock import Bundles
 from willis_service.application.ports import Model
 from willis_service.domain.job import BundleId
 
 _LOG = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Bundles:
-    """The bundles below ``root``. A bundle's identity is the digest of its manifest."""
-
-    root: Path
-
-    def current(self, pipeline: str) -> BundleId:
-        """The latest bundle of the pipeline. Raises ManifestInvalid where there is none."""
-        folders = [folder for folder in find_bundles(self.root) if folder.parent.name == pipeline]
-        if not folders:
-            raise ManifestInvalid(f"No bundle of the model {pipeline} under {self.root}.")
-        return BundleId(folders[-1].name, sha256_of(folders[-1] / "manifest.json"))
-
-    def folder(self, pipeline: str, bundle: BundleId) -> Path:
-        """Where this very bundle lies. Raises DigestMismatch where it is gone or changed."""
-        folder = self.root / pipeline / bundle.version
-        manifest = folder / "manifest.json"
-        if not manifest.is_file() or sha256_of(manifest) != bundle.sha256:
-            raise DigestMismatch(f"The bundle {pipeline} {bundle.version} of this job is gone.")
-        return folder
+# The live one, its candidate, and the one before for jobs that were accepted with it.
+_KEPT = 3
 
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """Loads a model once, and only gives it out after it reproduced its golden vectors."""
+    """Loads a model once, and only gives it out after it proved itself.
+
+    Its maker is trusted, its files are those that were signed, and it reproduces its golden vectors
+    on this machine. The models used last stay in memory.
+    """
 
     pipelines: Mapping[str, Pipeline]
     bundles: Bundles
+    trust: Trust
     provider: str
     threads: int
+    engines: Path | None = None
     _loaded: dict[tuple[str, BundleId], Model] = field(default_factory=dict, repr=False)
 
     def take(self, pipeline: str, bundle: BundleId) -> Model:
         """The model of a job. Raises UnknownPipeline or BundleError."""
         key = (pipeline, bundle)
-        if key not in self._loaded:
-            self._loaded[key] = self._load(pipeline, bundle)
-        return self._loaded[key]
+        model = self._loaded.pop(key, None) or self._load(pipeline, bundle)
+        self._loaded[key] = model
+        while len(self._loaded) > max(_KEPT, len(self.pipelines)):
+            del self._loaded[next(iter(self._loaded))]
+        return model
 
     def warm_up(self) -> tuple[str, ...]:
         """Load the current model of every pipeline; their names with versions."""
@@ -70,10 +59,19 @@ class LoadedModels:
     def _load(self, pipeline: str, bundle: BundleId) -> Model:
         if pipeline not in self.pipelines:
             raise UnknownPipeline(f"The pipeline {pipeline} is not enabled here.")
-        loaded = load_bundle(self.bundles.folder(pipeline, bundle))
+        folder = self.bundles.folder(pipeline, bundle)
+        standing = check_signature(folder, self.trust)
+        loaded = load_bundle(folder)
         if loaded.manifest.pipeline != pipeline:
             raise BundleError(f"{loaded.folder} is a bundle of {loaded.manifest.pipeline}.")
-        predictor = open_predictor(loaded, self.provider, self.threads)
+        predictor = open_predictor(loaded, self.provider, self.threads, self.engines)
         drift = replay_golden(loaded, predictor)
-        _LOG.info("model_ready", model=pipeline, version=bundle.version, golden_difference=drift)
+        _LOG.info(
+            "model_ready",
+            model=pipeline,
+            version=bundle.version,
+            golden_difference=drift,
+            signature=standing.state,
+            signer=standing.signer,
+        )
         return Model(self.pipelines[pipeline], loaded.manifest, loaded.assets, predictor)

@@ -23,9 +23,9 @@ def catalogue_router(catalogue: Catalogue) -> APIRouter:
     """``/models`` and ``/pipelines``."""
     router = APIRouter(tags=["catalogue"])
 
-    @router.get("/models", summary="Model bundles and their cards")
+    @router.get("/models", summary="Model bundles: their cards, which one is live, who signed them")
     def models() -> ModelList:
-        return ModelList(models=[ModelReply.of(manifest) for manifest in catalogue.models])
+        return ModelList(models=[ModelReply.of(entry) for entry in catalogue.models()])
 
     @router.get("/pipelines", summary="Pipelines and the series they read")
     def pipelines() -> PipelineList:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from willis_models.manifest import Manifest
 from willis_models.pipelines.base import Pipeline
+from willis_service.application.ports.models import ModelEntry
 from willis_service.application.ports.studies import PixelReader, StudyRoom, UploadTaker
 from willis_service.domain.clients import ApiClient
 
@@ -60,7 +60,7 @@ class Catalogue:
     """The pipelines and model bundles of this installation."""
 
     pipelines: Sequence[Pipeline]
-    models: Sequence[Manifest]
+    models: Callable[[], Sequence[ModelEntry]]
 
 
 class RequestTelemetry(Protocol):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from willis_models.findings import INTENDED_USE_STATEMENT, Findings
-from willis_models.manifest import LearntFrom, Manifest, Threshold
+from willis_models.manifest import LearntFrom, Threshold
 from willis_models.pipelines.base import Pipeline
+from willis_service.application.ports.models import ModelEntry
 from willis_service.domain.alarm import Alarm, AlarmKind
 from willis_service.domain.job import Job, JobState, Priority, ResultKind
+from willis_service.domain.models import ModelRole
 
 RESULT_ROUTES: dict[ResultKind, str] = {
     ResultKind.FINDINGS: "findings",
@@ -173,12 +175,22 @@ class AlarmList(_Reply):
     alarms: list[AlarmReply]
 
 
+class SignatureReply(BaseModel):
+    """Who signed a bundle, and whether it is run for that: only ``valid`` is, by default."""
+
+    state: Literal["valid", "missing", "invalid", "not trusted"]
+    signer: str | None
+
+
 class ModelReply(BaseModel):
-    """The card of one model bundle."""
+    """The card of one model bundle. ``role``: what it is for now."""
 
     name: str
     version: str
     pipeline: str
+    role: ModelRole
+    signature: SignatureReply
+    bundle_sha256: str
     created: str
     weights_sha256: str
     learnt_from: tuple[LearntFrom, ...]
@@ -187,10 +199,15 @@ class ModelReply(BaseModel):
     limits: tuple[str, ...]
 
     @classmethod
-    def of(cls, manifest: Manifest) -> ModelReply:
-        """The card of this manifest."""
-        shared = {name: getattr(manifest, name) for name in cls.model_fields}
-        return cls.model_validate(shared)
+    def of(cls, entry: ModelEntry) -> ModelReply:
+        """The reply for one bundle."""
+        own = {
+            "role": entry.role,
+            "signature": {"state": entry.signature, "signer": entry.signer},
+            "bundle_sha256": entry.bundle.sha256,
+        }
+        shared = {n: getattr(entry.manifest, n) for n in cls.model_fields if n not in own}
+        return cls.model_validate({**shared, **own})
 
 
 class ModelList(_Reply):

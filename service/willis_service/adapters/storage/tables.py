@@ -271,3 +271,42 @@ COMMITMENT = Table(
     Column("finished_at", UtcDateTime),
     UniqueConstraint("requester", "transaction_uid", name="uq_commitment_transaction"),
 )
+
+# Which version of a model is live or in shadow, decided by whom and why: rows are only added.
+MODEL_DECISION = Table(
+    "model_decision",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("pipeline", String(64), nullable=False, index=True),
+    Column("action", String(16), nullable=False),
+    Column("version", String(32)),
+    Column("sha256", _SHA256),
+    Column("before_version", String(32)),
+    Column("before_sha256", _SHA256),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+# How far a candidate was from the live model on one job: differences, no results.
+SHADOW_RUN = Table(
+    "shadow_run",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", String(32), nullable=False),
+    Column("pipeline", String(64), nullable=False, index=True),
+    Column("live_version", String(32), nullable=False),
+    Column("live_sha256", _SHA256, nullable=False),
+    Column("candidate_version", String(32), nullable=False),
+    Column("candidate_sha256", _SHA256, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("live_status", String(16), nullable=False),
+    Column("live_s", Float, nullable=False),
+    Column("candidate_status", String(16)),
+    Column("candidate_s", Float),
+    Column("error_code", String(64)),
+    Column("score_changes", JSON, nullable=False),
+    Column("changed_states", Integer),
+    Column("dice", JSON, nullable=False),
+    UniqueConstraint("job_id", "candidate_sha256", name="uq_shadow_run"),
+)

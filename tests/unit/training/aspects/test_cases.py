@@ -15,6 +15,7 @@ from willis_training.aspects.cases import (
     Lesions,
     draw_scan,
     draw_stroke,
+    lesion_of,
     load_case,
     make_cases,
     save_case,
@@ -125,3 +126,13 @@ def test_cases_that_are_there_already_are_kept(tmp_path: Path) -> None:
 
     assert kept.read_bytes() == b"made before"
     assert said == []
+
+
+def test_the_lesion_of_a_case_can_be_named_again() -> None:
+    """Split by lesion: a case keeps no name, its seed knows it."""
+    names = {n: lesion_of(anatomy(), LESIONS, n) for n in range(12)}
+
+    assert set(names.values()) == {None, LESIONS.acute.names[0]}
+    for number, name in names.items():
+        has_stroke = draw_scan(anatomy(), LESIONS, number, matrix=24).drop_hu > 0
+        assert has_stroke == (name is not None)

@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from willis_training.networks.unet import (
-    BothSides,
-    DecoderStage,
-    RegionUNet,
-    ResidualBlock,
-    SqueezeExcite,
-    UNetShape,
-    left_half,
-)
+from willis_training.networks.blocks import DecoderStage, ResidualBlock, SqueezeExcite
+from willis_training.networks.unet import BothSides, RegionUNet, UNetShape, left_half
 
 SHAPE = UNetShape(in_channels=1, classes=11, widths=(4, 8, 16))
 

@@ -1,0 +1,1 @@
+"""Network architectures on the same data, folds and budget."""

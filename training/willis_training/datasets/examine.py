@@ -1,0 +1,246 @@
+"""Look at every file of a data set once: what it holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from willis_models.volume import Grid
+from willis_training.curation.nifti import volume_from_nifti
+from willis_training.datasets.base import Subject
+from willis_training.datasets.loading import WHOLE_TOLERANCE, grid_distance_mm
+
+_UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_SINGULAR_MM3 = 1e-6
+
+
+class FaultCode(StrEnum):
+    """What can be wrong with a data set; part of the command's contract."""
+
+    UNREADABLE = "UNREADABLE"
+    NOT_THREE_DIMENSIONAL = "NOT_THREE_DIMENSIONAL"
+    SINGULAR_AFFINE = "SINGULAR_AFFINE"
+    NOT_FINITE = "NOT_FINITE"
+    IMAGE_EMPTY = "IMAGE_EMPTY"
+    LABEL_EMPTY = "LABEL_EMPTY"
+    LABEL_NOT_INTEGER = "LABEL_NOT_INTEGER"
+    LABEL_UNEXPECTED = "LABEL_UNEXPECTED"
+    SHAPE_MISMATCH = "SHAPE_MISMATCH"
+    AFFINE_MISMATCH = "AFFINE_MISMATCH"
+    MISSING_IMAGE = "MISSING_IMAGE"
+    MISSING_LABEL = "MISSING_LABEL"
+    DUPLICATE_SUBJECT = "DUPLICATE_SUBJECT"
+    DUPLICATE_IMAGE = "DUPLICATE_IMAGE"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fault(_Frozen):
+    """One thing wrong with one file, or with a subject where ``file`` is None."""
+
+    subject_id: str
+    code: FaultCode
+    file: str | None
+    message: str
+
+
+class ImageFacts(_Frozen):
+    """What an image file holds: stored shape (x, y, z), spacing (z, y, x), stored orientation."""
+
+    role: str
+    shape: tuple[int, ...]
+    spacing_mm: tuple[float, float, float]
+    orientation: str
+    voxels_sha256: str
+
+
+class Examined(_Frozen):
+    """One subject's files, looked at. ``label_ml`` by label value, background left out."""
+
+    subject_id: str
+    person_id: str
+    site: str | None
+    part: str
+    images: tuple[ImageFacts, ...]
+    label_ml: Mapping[int, float] | None
+    faults: tuple[Fault, ...]
+
+    @property
+    def lesion_ml(self) -> float | None:
+        """Volume of everything labelled."""
+        return None if self.label_ml is None else sum(self.label_ml.values())
+
+
+class _Broken(Exception):
+    def __init__(self, code: FaultCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def examine_subject(subject: Subject, label_names: Mapping[int, str]) -> Examined:
+    """Read the subject's files. Whatever is wrong with them becomes a fault, never an error."""
+    faults: list[Fault] = []
+    images: list[ImageFacts] = []
+    grids: list[tuple[Path, Grid]] = []
+
+    def note(code: FaultCode, message: str, file: Path | None = None) -> None:
+        name = None if file is None else str(file)
+        faults.append(Fault(subject_id=subject.subject_id, code=code, file=name, message=message))
+
+    for role, path in subject.images.items():
+        try:
+            facts, grid = _image(role, path)
+        except _Broken as error:
+            note(error.code, str(error), path)
+            continue
+        images.append(facts)
+        grids.append((path, grid))
+    if not subject.images:
+        note(FaultCode.MISSING_IMAGE, "No image lies beside the label map.", subject.label)
+    label_ml = None
+    if subject.label is not None:
+        label_ml, problems = _label(subject.label, label_names, grids)
+        for code, message in problems:
+            note(code, message, subject.label)
+    elif not subject.label_is_hidden:
+        first = next(iter(subject.images.values()), None)
+        note(FaultCode.MISSING_LABEL, "No label map lies beside the image.", first)
+    return Examined(
+        subject_id=subject.subject_id,
+        person_id=subject.person_id,
+        site=subject.site,
+        part=str(subject.facts.get("part", "")),
+        images=tuple(images),
+        label_ml=label_ml,
+        faults=tuple(faults),
+    )
+
+
+def _image(role: str, path: Path) -> tuple[ImageFacts, Grid]:
+    image, voxels = _read(path)
+    if not np.isfinite(voxels).all():
+        raise _Broken(FaultCode.NOT_FINITE, "The image holds values that are no finite numbers.")
+    if voxels.min() == voxels.max():
+        raise _Broken(FaultCode.IMAGE_EMPTY, f"Every voxel of the image is {voxels.flat[0]}.")
+    grid = volume_from_nifti(image).grid
+    facts = ImageFacts(
+        role=role,
+        shape=tuple(int(n) for n in voxels.shape),
+        spacing_mm=grid.spacing_mm,
+        orientation="".join(nib.orientations.aff2axcodes(image.affine)),
+        voxels_sha256=hashlib.sha256(np.ascontiguousarray(voxels).data).hexdigest(),
+    )
+    return facts, grid
+
+
+def _read(path: Path) -> tuple[Any, NDArray[Any]]:
+    """A file and its voxels, three-dimensional and with an affine that can be inverted."""
+    try:
+        image: Any = nib.load(path)
+        shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
+        if len(shape) != 3:
+            message = f"The image has {len(shape)} axes, not 3."
+            raise _Broken(FaultCode.NOT_THREE_DIMENSIONAL, message)
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < _SINGULAR_MM3:
+            raise _Broken(FaultCode.SINGULAR_AFFINE, "The image's affine can't be inverted.")
+        return image, np.asanyarray(image.dataobj)
+    except _UNREADABLE as error:
+        kind = type(error).__name__
+        raise _Broken(FaultCode.UNREADABLE, f"The file can't be read ({kind}).") from error
+
+
+def _label(
+    path: Path, names: Mapping[int, str], grids: Sequence[tuple[Path, Grid]]
+) -> tuple[Mapping[int, float] | None, list[tuple[FaultCode, str]]]:
+    """Volumes of the labels, and what is wrong with them."""
+    try:
+        image, voxels = _read(path)
+        labels = _whole(voxels)
+    except _Broken as error:
+        return None, [(error.code, str(error))]
+    grid = volume_from_nifti(image).grid
+    values, counts = np.unique(labels, return_counts=True)
+    volumes = {
+        int(v): float(n * grid.voxel_ml) for v, n in zip(values, counts, strict=True) if v != 0
+    }
+    problems = [_mismatch(image_path, other, grid) for image_path, other in grids]
+    unknown = sorted(set(volumes) - set(names))
+    if unknown:
+        known = ", ".join(str(n) for n in sorted(names))
+        problems.append(
+            (FaultCode.LABEL_UNEXPECTED, f"The values {unknown} are not among {known}.")
+        )
+    if not volumes:
+        problems.append((FaultCode.LABEL_EMPTY, "The label map holds no label."))
+    return volumes, [problem for problem in problems if problem is not None]
+
+
+def _whole(voxels: NDArray[Any]) -> NDArray[np.int64]:
+    if not np.isfinite(voxels).all():
+        raise _Broken(FaultCode.NOT_FINITE, "The label map holds values that are no numbers.")
+    whole = np.rint(voxels)
+    if (np.abs(voxels - whole) > WHOLE_TOLERANCE).any():
+        worst = float(voxels.flat[np.abs(voxels - whole).argmax()])
+        message = f"The label map holds fractions such as {worst:.3g}: was it interpolated?"
+        raise _Broken(FaultCode.LABEL_NOT_INTEGER, message)
+    return np.asarray(whole, dtype=np.int64)
+
+
+def _mismatch(image: Path, grid: Grid, label_grid: Grid) -> tuple[FaultCode, str] | None:
+    if grid.shape != label_grid.shape:
+        message = f"Shape (z, y, x) {label_grid.shape}, but {image.name} has {grid.shape}."
+        return FaultCode.SHAPE_MISMATCH, message
+    distance = grid_distance_mm(grid, label_grid)
+    if distance:
+        return FaultCode.AFFINE_MISMATCH, f"It lies up to {distance:.2f} mm from {image.name}."
+    return None
+
+
+def duplicates(subjects: Sequence[Subject], examined: Iterable[Examined]) -> list[Fault]:
+    """Ids that occur twice, and images that two persons share voxel by voxel: leaks in a split."""
+    faults = []
+    seen: dict[str, int] = defaultdict(int)
+    for subject in subjects:
+        seen[subject.subject_id] += 1
+    for subject_id, count in sorted(seen.items()):
+        if count > 1:
+            message = f"{count} examinations have this id."
+            faults.append(_of_subject(subject_id, FaultCode.DUPLICATE_SUBJECT, message))
+    owners: dict[str, list[Examined]] = defaultdict(list)
+    for item in examined:
+        for image in item.images:
+            owners[image.voxels_sha256].append(item)
+    for sharing in owners.values():
+        first, *others = sharing
+        for other in others:
+            if other.person_id != first.person_id:
+                message = f"Its image is that of {first.subject_id}, voxel by voxel."
+                faults.append(_of_subject(other.subject_id, FaultCode.DUPLICATE_IMAGE, message))
+    return faults
+
+
+def _of_subject(subject_id: str, code: FaultCode, message: str) -> Fault:
+    return Fault(subject_id=subject_id, code=code, file=None, message=message)

@@ -1,0 +1,1 @@
+"""Classifiers of the ASPECTS regions' states, compared on equal terms."""

@@ -1,0 +1,1 @@
+"""What the tutorial needs: a small data set to learn the way with."""

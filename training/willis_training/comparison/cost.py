@@ -5,6 +5,7 @@ Each figure is taken in a process that does nothing else, so that none sees anot
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -25,11 +26,15 @@ WARM_UP = 2
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of one forward pass on one patch (median), and the process's peak memory."""
+    """Seconds of one forward pass on one patch (median), and the process's peak memory.
+
+    ``load`` is the machine's load average at that time: above its cores, seconds say little.
+    """
 
     provider: str
     seconds: float
     peak_mb: float
+    load: float
 
 
 def in_child(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -68,7 +73,8 @@ def measure_latency(
         start = time.perf_counter()
         session.run(None, {"image": image})
         seconds.append(time.perf_counter() - start)
-    return Latency(provider, float(np.median(seconds[WARM_UP:])), peak_memory_mb())
+    median = float(np.median(seconds[WARM_UP:]))
+    return Latency(provider, median, peak_memory_mb(), os.getloadavg()[0])
 
 
 def latencies(

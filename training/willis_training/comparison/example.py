@@ -52,9 +52,9 @@ ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 RUN: Mapping[str, Any] = {
-    "iterations": 400,
+    "iterations": 200,
     "batch": 1,
-    "validate_every": 100,
+    "validate_every": 50,
     "optimiser": {"learning_rate": 0.002},
     "schedule": {"warm_up": 20},
     "augmentation": {

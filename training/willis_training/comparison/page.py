@@ -50,7 +50,7 @@ Dice is the mean over cases. Training time is wall time (processor time in brack
 validations included. Latency is the median of {plan.latency_repeats} forward passes of the exported
 ONNX on one patch of {_patch(plan)} voxels, {plan.threads} CPU thread{"s"[: plan.threads > 1]}. Peak
 memory is the resident memory of a process that does nothing else: one that trains, one that runs
-the exported network.
+the exported network.{busy_note(summary.load)}
 
 ## Paired tests
 Difference of the mean Dice of a case, first minus second. Interval: 95%, bootstrap over persons.
@@ -85,6 +85,17 @@ Nothing below was run for this page.
 def full_size_plan() -> str:
     """The plan of a comparison at full size, as it ships with the package."""
     return files("willis_training.comparison").joinpath("full_size.yaml").read_text()
+
+
+def busy_note(load: float) -> str:
+    """A warning where more processes wanted a core than there are; else nothing."""
+    cores = os.cpu_count() or 1
+    if load <= cores:
+        return ""
+    return (
+        f"\n\n**The machine was busy** (load average up to {load:.1f} on {cores} cores): read "
+        "times and latencies as ratios."
+    )
 
 
 def _iterations(plan: ComparisonPlan) -> str:

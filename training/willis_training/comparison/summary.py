@@ -44,6 +44,8 @@ class Summary:
     standings: Mapping[str, Standing]
     tests: tuple[PairedTest, ...]
     devices: tuple[str, ...]
+    load: float
+    """Highest load average of the machine while a latency was taken."""
 
 
 def summarise(outcomes: Sequence[Outcome]) -> Summary:
@@ -63,6 +65,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Summary:
         standings={name: standings[name] for name in best_first},
         tests=compare_all(judged, persons),
         devices=tuple(sorted({outcome.device for outcome in outcomes})),
+        load=max(each.load for one in outcomes for each in one.latencies),
     )
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from willis_training.comparison.cost import Latency
-from willis_training.comparison.page import pairs_table, results_table
+from willis_training.comparison.page import busy_note, pairs_table, results_table
 from willis_training.comparison.picture import draw_comparison
 from willis_training.comparison.run import Outcome
 from willis_training.comparison.summary import summarise
 
-CPU = Latency("CPUExecutionProvider", 0.25, 300.0)
+CPU = Latency("CPUExecutionProvider", 0.25, 300.0, 0.5)
 
 
 def outcome(architecture: str, fold: str, dice: float) -> Outcome:
@@ -87,6 +87,11 @@ def test_the_tables_have_a_row_for_each_architecture_and_each_pair() -> None:
     assert "| 1.50 M | 6.0 | 2.0 (1.9) | 250 | 900 | 300 |" in results
     assert "| strong | weak | +0.200 (" in pairs_table(summary)
     assert "| < .001 | < .001 |" in pairs_table(summary)
+
+
+def test_times_taken_on_a_busy_machine_are_marked() -> None:
+    assert busy_note(0.2) == ""
+    assert "load average up to 900.0" in busy_note(900.0)
 
 
 def test_the_picture_is_small_enough_for_a_repository(tmp_path: Path) -> None:

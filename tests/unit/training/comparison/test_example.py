@@ -34,7 +34,7 @@ def test_a_right_hemisphere_is_shown_in_the_mirror() -> None:
     assert left.labels.shape == (4, 8, 16)
     assert (left.labels == right.labels).all()
     assert set(np.unique(left.labels)) == set(LABEL_NAMES)
-    assert left.spacing_mm == (4.0, 4.0, 4.0)
+    assert left.spacing_mm == (3.0, 3.0, 3.0)  # twice the grid of the network
     assert (left.labels[..., :8] == 0).all()
 
 

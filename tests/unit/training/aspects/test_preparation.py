@@ -87,7 +87,7 @@ def test_the_stored_image_is_bit_for_bit_what_the_service_prepares(
     stored = filled.read("sub-1")
     assert np.array_equal(stored.image, served.network_input)
     assert stored.image.dtype == served.network_input.dtype
-    assert stored.spacing_mm == (2.0, 2.0, 2.0)
+    assert stored.spacing_mm == (1.5, 1.5, 1.5)
 
 
 def test_labels_are_carried_to_where_the_image_shows_them(

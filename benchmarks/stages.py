@@ -16,7 +16,7 @@ from benchmarks.page import Section, Table, seconds
 from benchmarks.places import Places
 from benchmarks.service import QUIET_S, running_service, wait_until
 from benchmarks.studies import dicom_files, thin_study
-from willis_models.pipelines.base import Analysis, analyse
+from willis_models.pipelines.base import Analysis, Request, analyse
 from willis_service.adapters.dicom.facts import study_facts
 from willis_service.adapters.dicom.files import scan
 from willis_service.adapters.dicom.reader import read_series
@@ -90,7 +90,12 @@ def walk(files: Sequence[Path]) -> list[Step]:
         series = read_series(chosen.listing)
         case = {ROLE: series.image}
         analysis = analyse(
-            model.pipeline, case, model.manifest, model.assets, model.predictor, meter.begin
+            model.pipeline,
+            case,
+            model.manifest,
+            model.assets,
+            model.predictor,
+            Request(progress=meter.begin),
         )
         _write(meter, analysis, series, equipment, Path(name))
     return meter.steps

@@ -23,11 +23,13 @@ from willis_models.codes import ASPECTS_STRUCTURES
 from willis_models.findings import Findings, QualityItem, SegmentFinding
 from willis_models.manifest import Manifest
 from willis_models.pipelines.base import (
+    NOTHING_ASKED,
     Assets,
     Case,
     Interpretation,
     Pipeline,
     Prepared,
+    Request,
     Role,
 )
 from willis_models.runtime.session import GOLDEN_STRIDE, sparse
@@ -42,16 +44,22 @@ def check(case: Case, manifest: Manifest) -> tuple[QualityItem, ...]:
     return (QualityItem(code="TOY_CHECK", outcome="pass", message="A head CT."),)
 
 
-def prepare(case: Case, manifest: Manifest, assets: Assets) -> Prepared:
+def prepare(
+    case: Case, manifest: Manifest, assets: Assets, request: Request = NOTHING_ASKED
+) -> Prepared:
     return Prepared(case["ncct"].stack.voxels[None].astype(np.float32))
 
 
-def slow_prepare(case: Case, manifest: Manifest, assets: Assets) -> Prepared:
+def slow_prepare(
+    case: Case, manifest: Manifest, assets: Assets, request: Request = NOTHING_ASKED
+) -> Prepared:
     time.sleep(SLOW_S)
     return prepare(case, manifest, assets)
 
 
-def broken_prepare(case: Case, manifest: Manifest, assets: Assets) -> Prepared:
+def broken_prepare(
+    case: Case, manifest: Manifest, assets: Assets, request: Request = NOTHING_ASKED
+) -> Prepared:
     raise ZeroDivisionError("a bug that quotes " + "^".join(("Doe", "Jane")))
 
 

@@ -17,13 +17,22 @@ from celery import signals
 
 from tests.toy_pipeline import NAME, TOY, prepare
 from willis_models.manifest import Manifest
-from willis_models.pipelines.base import Assets, Case, Pipeline, Prepared
+from willis_models.pipelines.base import (
+    NOTHING_ASKED,
+    Assets,
+    Case,
+    Pipeline,
+    Prepared,
+    Request,
+)
 from willis_service.roles import run_worker
 from willis_service.settings import load_settings
 
 
 def paced(seconds: float, is_deadly: bool) -> Mapping[str, Pipeline]:
-    def slow_prepare(case: Case, manifest: Manifest, assets: Assets) -> Prepared:
+    def slow_prepare(
+        case: Case, manifest: Manifest, assets: Assets, request: Request = NOTHING_ASKED
+    ) -> Prepared:
         if is_deadly:
             os._exit(9)
         end = time.monotonic() + seconds

@@ -69,7 +69,61 @@ MEASUREMENTS: dict[str, Code] = {
     "excluded_csf_voxels": private("VOX-CSF", "Voxels left out as cerebrospinal fluid"),
     "excluded_calcification_voxels": private("VOX-CALC", "Voxels left out as calcification"),
     "excluded_old_infarct_voxels": private("VOX-OLD", "Voxels left out as old infarct"),
+    **{
+        f"rcbf_below_{percent}_ml": private(
+            f"RCBF-{percent}", f"Volume with relative cerebral blood flow below {percent}%"
+        )
+        for percent in (20, 30, 34, 38)
+    },
+    **{
+        f"tmax_above_{seconds}_ml": private(
+            f"TMAX-{seconds}", f"Volume with Tmax above {seconds} s"
+        )
+        for seconds in (4, 6, 8, 10)
+    },
+    "mismatch_ml": private("MISMATCH-VOL", "Mismatch volume"),
+    "mismatch_ratio": private("MISMATCH-RATIO", "Mismatch ratio"),
+    "hypoperfusion_intensity_ratio": private("HIR", "Hypoperfusion intensity ratio"),
+    "cbv_index": private("CBV-INDEX", "Cerebral blood volume index"),
+    "expected_volume_ml": private("EXPECTED-VOL", "Volume weighted by probability"),
+    "component_count": private("COMPONENTS", "Number of separate parts"),
+    "largest_component_ml": private("LARGEST-PART", "Volume of the largest part"),
+    "peak_hu": private("PEAK-HU", "Peak enhancement"),
+    "arrival_s": private("ARRIVAL", "Bolus arrival time"),
+    "time_to_peak_s": Code("113069", "DCM", "Time To Peak"),
+    "fwhm_s": private("BOLUS-FWHM", "Full width at half maximum of the bolus"),
+    "last_share": private("LAST-SHARE", "Last enhancement as a share of the peak"),
+    "max_translation_mm": private("MAX-TRANSLATION", "Largest displacement of the head"),
+    "max_rotation_deg": private("MAX-ROTATION", "Largest rotation of the head"),
+    "noise_hu": private("NOISE-HU", "Noise before deconvolution"),
 }
+
+# Parametric maps.
+MAPS: dict[str, Code] = {
+    "cbf": Code("113055", "DCM", "Regional Cerebral Blood Flow"),
+    "cbv": Code("113056", "DCM", "Regional Cerebral Blood Volume"),
+    "mtt": Code("113052", "DCM", "Mean Transit Time"),
+    "tmax": Code("113084", "DCM", "Tmax"),
+    "ttp": Code("113069", "DCM", "Time To Peak"),
+}
+
+# Segments of the infarct pipeline; no standard code exists for core and penumbra.
+INFARCT = Code("55641003", "SCT", "Infarct")
+INFARCT_CORE = private("INFARCT-CORE", "Infarct core by perfusion threshold")
+PENUMBRA = private("PENUMBRA", "Penumbra by perfusion threshold")
+ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically abnormal structure")
+VESSELS: dict[str, Code] = {
+    "aif": private("AIF", "Arterial input function"),
+    "vof": private("VOF", "Venous output function"),
+}
+CRITERION = private("TRIAL-CRITERION", "Criterion volumes of a trial")
+CRITERION_OUTCOMES: dict[str, Code] = {
+    "met": private("CRIT-MET", "Criterion volumes met"),
+    "not_met": private("CRIT-NOT-MET", "Criterion volumes not met"),
+    "not_assessable": private("CRIT-OPEN", "Criterion volumes not assessable"),
+}
+INTERVAL_LOW = private("INTERVAL-LOW", "Lower end of the interval")
+INTERVAL_HIGH = private("INTERVAL-HIGH", "Upper end of the interval")
 REGION_STATE = private("REGION-STATE", "State of the ASPECTS region")
 RULE_STATE = private("RULE-STATE", "State by the deterministic asymmetry rule")
 SIDE_SELECTION = private("SIDE-SELECTION", "How the scored side was chosen")
@@ -105,6 +159,12 @@ UNITS: dict[str, Code] = {
     "{ratio}": Code("{ratio}", "UCUM", "ratio"),
     "{voxels}": Code("{voxels}", "UCUM", "voxels"),
     "{score}": Code("{score}", "UCUM", "score"),
+    "{count}": Code("{count}", "UCUM", "count"),
+    "s": Code("s", "UCUM", "second"),
+    "mm": Code("mm", "UCUM", "millimeter"),
+    "deg": Code("deg", "UCUM", "degree"),
+    "mL/(100.g)": Code("mL/(100.g)", "UCUM", "milliliter per 100 gram"),
+    "mL/(100.g)/min": Code("mL/(100.g)/min", "UCUM", "milliliter per 100 gram and minute"),
 }
 
 
@@ -120,6 +180,13 @@ def private_codes() -> tuple[Code, ...]:
         *MEASUREMENTS.values(),
         *STATES.values(),
         *QUALITY_OUTCOMES.values(),
+        *VESSELS.values(),
+        *CRITERION_OUTCOMES.values(),
+        CRITERION,
+        INFARCT_CORE,
+        PENUMBRA,
+        INTERVAL_LOW,
+        INTERVAL_HIGH,
         REGION_STATE,
         RULE_STATE,
         STATE_REASON,

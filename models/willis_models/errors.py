@@ -18,6 +18,13 @@
     │   │   ├── NotAHead
     │   │   ├── ContrastGiven
     │   │   └── PatientTooYoung
+    │   ├── PerfusionError             the contrast's passage can't be measured
+    │   │   ├── ScanTooShort
+    │   │   ├── SamplingTooCoarse
+    │   │   ├── NoBolus
+    │   │   ├── BolusTruncated
+    │   │   ├── TooMuchMotion
+    │   │   └── NoVessel
     │   └── AnatomyError               the anatomy can't be found well enough to score
     │       ├── BrainNotPlausible
     │       └── RegistrationFailed
@@ -44,6 +51,7 @@
     │   ├── ResultRetracted
     │   ├── DeliveryConflict
     │   ├── NotFailed
+    │   ├── BadOption
     │   ├── BadUpload
     │   └── UploadTooLarge
     └── ServiceError                   this installation can't do it now; retrying may help
@@ -167,6 +175,48 @@ class PatientTooYoung(UnsuitableSeries):
     """The patient is under 18 years of age."""
 
     code = "PATIENT_UNDER_18"
+
+
+class PerfusionError(InputError):
+    """The contrast agent's passage can't be measured."""
+
+    code = "PERFUSION_ERROR"
+
+
+class ScanTooShort(PerfusionError):
+    """The scan ends too soon after the contrast agent's arrival."""
+
+    code = "SCAN_TOO_SHORT"
+
+
+class SamplingTooCoarse(PerfusionError):
+    """Too much time between two images of a slice."""
+
+    code = "SAMPLING_TOO_COARSE"
+
+
+class NoBolus(PerfusionError):
+    """No passage of contrast agent is seen, or too weak a one."""
+
+    code = "NO_BOLUS"
+
+
+class BolusTruncated(PerfusionError):
+    """The scan ends before the arterial bolus has passed."""
+
+    code = "BOLUS_TRUNCATED"
+
+
+class TooMuchMotion(PerfusionError):
+    """The head moved further than can be corrected."""
+
+    code = "TOO_MUCH_MOTION"
+
+
+class NoVessel(PerfusionError):
+    """No artery or vein fit to be measured was found, or none at the given place."""
+
+    code = "NO_VESSEL"
 
 
 class AnatomyError(InputError):
@@ -323,6 +373,12 @@ class NotFailed(RequestError):
     """Only a failed job that no later one replaces can be tried again."""
 
     code = "JOB_NOT_FAILED"
+
+
+class BadOption(RequestError):
+    """An option of a pipeline that it does not know, or with a value that does not fit."""
+
+    code = "BAD_OPTION"
 
 
 class BadUpload(RequestError):

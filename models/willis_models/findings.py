@@ -27,12 +27,22 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Interval(_Frozen):
+    """Where a number may lie: ``coverage`` is the share of cases inside, ``basis`` what says so."""
+
+    low: float
+    high: float
+    coverage: float
+    basis: str
+
+
 class Measurement(_Frozen):
     """A number with its unit; ``value`` is None where it could not be measured."""
 
     key: str
     value: float | None
     unit: str
+    interval: Interval | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Measurement:
@@ -64,7 +74,10 @@ class Rejection(_Frozen):
 
 
 class SegmentFinding(_Frozen):
-    """One segment of the label map: a structure, its side, its state and the evidence for it."""
+    """One segment of a label map: a structure, its side, its state and the evidence for it.
+
+    ``kind`` says whether it is a part of the body or something abnormal in it.
+    """
 
     number: int = Field(ge=1)
     key: str
@@ -73,6 +86,7 @@ class SegmentFinding(_Frozen):
     structure_scheme: str
     structure_meaning: str
     laterality: Laterality | None
+    kind: Literal["anatomy", "lesion"] = "anatomy"
     state: State | None = None
     rule_state: State | None = None
     reason: str | None = None
@@ -105,6 +119,46 @@ class SideSelection(_Frozen):
 
     side: Laterality | None
     how: str
+
+
+class VesselCurve(_Frozen):
+    """Enhancement of an artery or a vein over time, and where it was measured."""
+
+    name: Literal["aif", "vof"]
+    position_lps: tuple[float, float, float]
+    is_manual: bool
+    times_s: tuple[float, ...]
+    enhancement_hu: tuple[float, ...]
+    measurements: tuple[Measurement, ...] = ()
+
+
+class MotionTrace(_Frozen):
+    """How the head lay in each frame against the reference frame, before correction."""
+
+    times_s: tuple[float, ...]
+    translation_mm: tuple[float, ...]
+    rotation_deg: tuple[float, ...]
+    corrected: tuple[bool, ...]
+
+
+class Criterion(_Frozen):
+    """Volumes of a trial's inclusion rule; never whether a patient is eligible for anything."""
+
+    trial: str
+    rule: str
+    outcome: Literal["met", "not_met", "not_assessable"]
+    why: str
+
+
+class PerfusionFindings(_Frozen):
+    """How perfusion was measured. ``aif``, ``vof`` and ``motion`` are None for ready maps."""
+
+    source: Literal["series", "maps"]
+    method: str
+    aif: VesselCurve | None = None
+    vof: VesselCurve | None = None
+    motion: MotionTrace | None = None
+    criteria: tuple[Criterion, ...] = ()
 
 
 class ModelIdentity(_Frozen):
@@ -152,6 +206,8 @@ class Findings(_Frozen):
     scores: tuple[SideScore, ...] = ()
     side_selection: SideSelection | None = None
     segments: tuple[SegmentFinding, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    perfusion: PerfusionFindings | None = None
     limits: tuple[str, ...] = ()
     timings_s: dict[str, float] = Field(default_factory=dict)
 
@@ -159,9 +215,14 @@ class Findings(_Frozen):
     def _without_numbers_exactly_with_a_reason(self) -> Findings:
         if (self.status == "succeeded") != (self.rejection is None):
             raise ValueError("Findings carry a rejection exactly when the study was not analysed.")
-        if self.rejection is not None and (self.segments or self.scores):
+        numbers = (self.segments, self.scores, self.measurements, self.perfusion)
+        if self.rejection is not None and any(numbers):
             raise ValueError("A study that was not analysed carries no numbers.")
         return self
+
+    def value(self, key: str) -> float | None:
+        """The measurement of the whole study of this name; None where it was not measured."""
+        return next((m.value for m in self.measurements if m.key == key), None)
 
     def segment(self, key: str) -> SegmentFinding:
         """The segment of this key, such as ``left_M1``; KeyError where there is none."""

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from willis_models.codes import Laterality
 from willis_models.errors import ManifestInvalid
@@ -20,10 +20,21 @@ class _Frozen(BaseModel):
 
 
 class IntensityTransform(_Frozen):
-    """Clip to [low, high] in the input's unit, then scale that range to [0, 1]."""
+    """Clip to [low, high] in the input's unit, then scale.
+
+    With ``mean`` and ``sd`` by z-score, (value - mean) / sd; without, that range to [0, 1].
+    """
 
     low: float
     high: float
+    mean: float | None = None
+    sd: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _mean_and_sd_come_together(self) -> IntensityTransform:
+        if (self.mean is None) != (self.sd is None):
+            raise ValueError("A z-score needs both a mean and a standard deviation.")
+        return self
 
 
 class NetworkInput(_Frozen):
@@ -34,6 +45,8 @@ class NetworkInput(_Frozen):
     shape: tuple[int, int, int]
     affine_lps: tuple[tuple[float, float, float, float], ...]
     intensity: IntensityTransform
+    required: bool = True
+    """Whether the network needs it; one that may be missing has a channel that says so."""
 
 
 class OutputLabel(_Frozen):

@@ -193,6 +193,49 @@ class SliceStack:
         return SliceStack(voxels, self.origins_lps, self.row_step_lps, self.column_step_lps)
 
 
+@dataclass(frozen=True)
+class DynamicStack:
+    """Slices that were scanned again and again, for example while contrast agent passes.
+
+    ``frames`` (t, z, y, x) in the modality's unit; ``times_s`` (t, z) when each slice of each frame
+    was acquired, in seconds after the earliest one, rising along t for every slice (in shuttle mode
+    the slices of one frame differ). The geometry is that of ``SliceStack``, one for all frames.
+    """
+
+    frames: Array
+    times_s: Floats
+    origins_lps: Floats
+    row_step_lps: Floats
+    column_step_lps: Floats
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 4 or self.times_s.shape != self.frames.shape[:2]:
+            raise GeometryError("A dynamic stack needs one time for each slice of each frame.")
+        if not np.isfinite(self.times_s).all() or (np.diff(self.times_s, axis=0) <= 0).any():
+            raise GeometryError("The frames of a dynamic stack must be ordered in time.")
+        self.frames.setflags(write=False)
+        self.times_s.setflags(write=False)
+
+    @staticmethod
+    def like(stack: SliceStack, frames: Array, times_s: Floats) -> DynamicStack:
+        """Frames on the geometry of a stack."""
+        return DynamicStack(
+            frames, times_s, stack.origins_lps, stack.row_step_lps, stack.column_step_lps
+        )
+
+    @cached_property
+    def mean(self) -> SliceStack:
+        """Mean over time, float32: the still image of the series, and its geometry."""
+        total = np.zeros(self.frames.shape[1:], np.float32)
+        for frame in self.frames:
+            total += frame
+        return self.still(total / np.float32(len(self.frames)))
+
+    def still(self, voxels: Array) -> SliceStack:
+        """One image (z, y, x) on the geometry of the series."""
+        return SliceStack(voxels, self.origins_lps, self.row_step_lps, self.column_step_lps)
+
+
 def _position_in(distances_mm: Floats, wanted_mm: Floats) -> Floats:
     """Continuous slice index of each wanted distance, extrapolated with the outermost steps."""
     count = len(distances_mm)

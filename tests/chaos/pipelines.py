@@ -14,13 +14,22 @@ from dataclasses import replace
 
 from tests.toy_pipeline import NAME, TOY, prepare
 from willis_models.manifest import Manifest
-from willis_models.pipelines.base import Assets, Case, Pipeline, Prepared
+from willis_models.pipelines.base import (
+    NOTHING_ASKED,
+    Assets,
+    Case,
+    Pipeline,
+    Prepared,
+    Request,
+)
 
 POISON_HU = 1234
 PREPARE_S = 0.4
 
 
-def brisk_prepare(case: Case, manifest: Manifest, assets: Assets) -> Prepared:
+def brisk_prepare(
+    case: Case, manifest: Manifest, assets: Assets, request: Request = NOTHING_ASKED
+) -> Prepared:
     if (case["ncct"].stack.voxels[:, 0, 0] == POISON_HU).any():
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(PREPARE_S)

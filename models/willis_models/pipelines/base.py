@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from willis_models.errors import InputError
+from willis_models.errors import BadOption, InputError
 from willis_models.findings import Findings, ModelIdentity, QualityItem, Rejection
 from willis_models.manifest import Manifest
-from willis_models.volume import SliceStack
+from willis_models.volume import DynamicStack, SliceStack
 
 Assets = Mapping[str, NDArray[Any]]
 Progress = Callable[[str], None]
+
+
+def _silent(_step: str) -> None:
+    return
 
 
 @dataclass(frozen=True)
@@ -44,24 +48,51 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class InputImage:
-    """One series in its role: native slices and how they were acquired."""
+    """One series in its role: native slices and how they were acquired.
+
+    A series in time has ``dynamic``, and ``stack`` is its mean. ``unit`` is the UCUM unit of the
+    voxels of a parametric map; None where the modality says it (HU for CT) or nothing does.
+    """
 
     stack: SliceStack
     acquisition: Acquisition = Acquisition()
+    dynamic: DynamicStack | None = None
+    unit: str | None = None
 
 
 Case = Mapping[str, InputImage]
 """The images of one study by role, for example ``{"ncct": image}``."""
 
+RoleKind = Literal["volume", "dynamic", "map"]
+
 
 @dataclass(frozen=True)
 class Role:
-    """A series that a pipeline reads."""
+    """A series that a pipeline reads: one volume, a series in time, or a parametric map.
+
+    ``required`` is for pipelines that always need the same roles; see ``Pipeline.needs``.
+    """
 
     name: str
     modality: str
     title: str
     required: bool = True
+    kind: RoleKind = "volume"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asks for beside the images, and who is told of the steps.
+
+    ``options`` are the pipeline's own, such as the place of an arterial input; a pipeline refuses
+    one that it does not know (``options_of`` of the pipeline).
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress = _silent
+
+
+NOTHING_ASKED = Request()
 
 
 @dataclass(frozen=True)
@@ -74,12 +105,30 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class ResultMap:
+    """A parametric map (z, y, x) float32 on the native stack; NaN where it says nothing.
+
+    ``unit`` is a key of ``codes.UNITS``, ``key`` one of ``codes.MAPS``.
+    """
+
+    key: str
+    values: NDArray[np.float32]
+    unit: str
+
+
+@dataclass(frozen=True)
 class Interpretation:
-    """Findings and the label map (z, y, x) uint8 on the native stack of ``reference_role``."""
+    """Findings, and what lies on the native stack of ``reference_role``.
+
+    ``labels`` (z, y, x) uint8 holds the segments that exclude each other; ``overlays`` are more
+    label maps, for segments that may lie over these. Segment numbers are unique over all.
+    """
 
     findings: Findings
     labels: NDArray[np.uint8]
     reference_role: str
+    overlays: tuple[NDArray[np.uint8], ...] = ()
+    maps: tuple[ResultMap, ...] = ()
 
 
 class Predictor(Protocol):
@@ -95,6 +144,13 @@ class Predictor(Protocol):
         ...
 
 
+def no_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """For a pipeline without options. Raises BadOption for any."""
+    if options:
+        raise BadOption(f"This pipeline takes no options; {', '.join(sorted(options))} was given.")
+    return options
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """A pipeline is a value: its name, the series it reads and three pure functions.
@@ -107,17 +163,35 @@ class Pipeline:
     title: str
     roles: tuple[Role, ...]
     check: Callable[[Case, Manifest], tuple[QualityItem, ...]]
-    prepare: Callable[[Case, Manifest, Assets], Prepared]
+    prepare: Callable[[Case, Manifest, Assets, Request], Prepared]
     interpret: Callable[[Case, Prepared, NDArray[np.float32], Manifest, Assets], Interpretation]
+    needs: tuple[frozenset[str], ...] = ()
+    """Sets of roles that each suffice, the preferred one first; none given: the required ones."""
+    options_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] = no_options
+    """The options as ``prepare`` takes them. Raises BadOption for one that does not fit."""
+
+    @property
+    def sufficient(self) -> tuple[frozenset[str], ...]:
+        """Sets of roles with which the pipeline can run."""
+        return self.needs or (frozenset(role.name for role in self.roles if role.required),)
+
+    def suffices(self, roles: Collection[str]) -> bool:
+        """Whether the pipeline can run with these roles."""
+        return any(need <= set(roles) for need in self.sufficient)
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the runner gives back: findings always, labels unless the study was rejected."""
+    """What the runner gives back: findings always, images unless the study was rejected.
+
+    What lies on the images is that of ``Interpretation``.
+    """
 
     findings: Findings
     labels: NDArray[np.uint8] | None = None
     reference_role: str | None = None
+    overlays: tuple[NDArray[np.uint8], ...] = ()
+    maps: tuple[ResultMap, ...] = ()
 
 
 @dataclass
@@ -135,31 +209,29 @@ class _Stopwatch:
             self.seconds[name] = round(time.perf_counter() - start, 3)
 
 
-def _silent(_step: str) -> None:
-    return
-
-
 def analyse(
     pipeline: Pipeline,
     case: Case,
     manifest: Manifest,
     assets: Assets,
     predictor: Predictor,
-    progress: Progress = _silent,
+    request: Request = NOTHING_ASKED,
 ) -> Analysis:
     """Run one pipeline on one case: check, prepare, predict, interpret.
 
     An input that can't be analysed gives findings with status ``rejected`` and a reason; any other
-    error leaves as it is. ``progress`` is called with the name of each step as it starts.
+    error leaves as it is. The request's ``progress`` is called with the name of each step as it
+    starts, those within ``prepare`` as ``prepare: motion``.
     """
-    watch = _Stopwatch(progress)
+    watch = _Stopwatch(request.progress)
     quality: tuple[QualityItem, ...] = ()
     try:
         with watch.step("check"):
             quality = pipeline.check(case, manifest)
             raise_first_reject(quality)
         with watch.step("prepare"):
-            prepared = pipeline.prepare(case, manifest, assets)
+            within = replace(request, progress=lambda step: request.progress(f"prepare: {step}"))
+            prepared = pipeline.prepare(case, manifest, assets, within)
             quality += prepared.quality
             raise_first_reject(quality)
         with watch.step("predict"):
@@ -176,7 +248,7 @@ def analyse(
             "timings_s": watch.seconds,
         }
     )
-    return Analysis(findings, result.labels, result.reference_role)
+    return Analysis(findings, result.labels, result.reference_role, result.overlays, result.maps)
 
 
 class _RejectedByCheck(InputError):

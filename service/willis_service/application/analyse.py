@@ -14,7 +14,7 @@ import structlog
 
 from willis_models.errors import DatabaseUnavailable, DeadlineExceeded, InputError, WillisError
 from willis_models.findings import Findings, QualityItem, Rejection
-from willis_models.pipelines.base import Analysis, analyse
+from willis_models.pipelines.base import Analysis, Request, analyse
 from willis_service.application.amend import write_results
 from willis_service.application.completeness_item import completeness_item
 from willis_service.application.ports import (
@@ -139,7 +139,7 @@ class RunJob:
         model = self.models.take(run.job.pipeline, run.bundle)
         source = self.open_input([self.archive.path_of(path) for path in run.inputs])
         items = (*self._completeness(run), *self._conflicts(run))
-        analysis = _with_items(analysis_of(model, source, progress), items)
+        analysis = _with_items(analysis_of(model, source, Request(progress=progress)), items)
         progress("write")
         # Asked after the step was stored: from then on no notice comes in between.
         amended = self.amended(run.job.id)
@@ -201,9 +201,9 @@ class _Progress:
         return {step: round(span, 3) for step, span in zip(self._started_s, spans, strict=True)}
 
 
-def analysis_of(model: Model, source: StudyInput, progress: Callable[[str], None]) -> Analysis:
+def analysis_of(model: Model, source: StudyInput, request: Request) -> Analysis:
     """Read an input and analyse it; one that can't be read is rejected with its reason."""
-    progress("read")
+    request.progress("read")
     start = time.perf_counter()
     try:
         case = source.read(model.pipeline.roles)
@@ -211,7 +211,7 @@ def analysis_of(model: Model, source: StudyInput, progress: Callable[[str], None
         return Analysis(_rejected(model, error))
     read_s = round(time.perf_counter() - start, 3)
     analysis = analyse(
-        model.pipeline, case, model.manifest, model.assets, model.predictor, progress
+        model.pipeline, case, model.manifest, model.assets, model.predictor, request
     )
     timings_s = {"read": read_s, **analysis.findings.timings_s}
     return replace(analysis, findings=analysis.findings.model_copy(update={"timings_s": timings_s}))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from willis_models.errors import UnknownPipeline
 from willis_models.findings import Findings
-from willis_models.pipelines.base import Pipeline
+from willis_models.pipelines.base import Pipeline, Request
 from willis_service.application.analyse import analysis_of
 from willis_service.application.ports import BundleCatalogue, Clock, InputOpener, ModelShelf
 from willis_service.domain.job import ResultKind
@@ -50,7 +50,7 @@ class PredictNow:
         progress("load")
         model = self.models.take(pipeline, self.bundles.current(pipeline))
         source = self.open_input(files)
-        analysis = analysis_of(model, source, progress)
+        analysis = analysis_of(model, source, Request(progress=progress))
         progress("write")
         folder.mkdir(parents=True, exist_ok=True)
         written = source.write(analysis, folder, self.clock())

@@ -10,7 +10,7 @@ import structlog
 from willis_models.errors import WillisError
 from willis_models.findings import Findings
 from willis_models.imaging.overlap import overlap_by_label
-from willis_models.pipelines.base import Analysis
+from willis_models.pipelines.base import Analysis, Request
 from willis_service.application.analyse import analysis_of
 from willis_service.application.ports import Clock, InputOpener, InstanceArchive, ModelShelf
 from willis_service.application.ports.models import ShadowBook
@@ -75,7 +75,7 @@ class RunShadow:
     def _analysed(self, run: Run, candidate: BundleId) -> Analysis:
         model = self.models.take(run.job.pipeline, candidate)
         source = self.open_input([self.archive.path_of(path) for path in run.inputs])
-        return analysis_of(model, source, _silent)
+        return analysis_of(model, source, Request())
 
 
 def compare(basis: ShadowRun, live: Analysis, candidate: Analysis) -> ShadowRun:

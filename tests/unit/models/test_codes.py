@@ -22,6 +22,9 @@ EVERY = [
     *codes.STATES.values(),
     *codes.QUALITY_OUTCOMES.values(),
     *codes.UNITS.values(),
+    *codes.MAPS.values(),
+    *codes.VESSELS.values(),
+    *codes.CRITERION_OUTCOMES.values(),
 ]
 
 

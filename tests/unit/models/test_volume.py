@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.unit.models.phantoms import make_stack
 from willis_models.errors import GeometryError
-from willis_models.volume import Grid, SliceStack, Volume
+from willis_models.volume import DynamicStack, Grid, SliceStack, Volume
 
 SHAPE = (6, 5, 4)
 angles_deg = st.floats(-60, 60)
@@ -179,3 +180,27 @@ def test_a_single_slice_says_that_it_has_no_extent_of_its_own() -> None:
 
     with pytest.raises(GeometryError, match="single slice"):
         _ = stack.voxel_ml
+
+
+def dynamic(times_s: np.ndarray) -> DynamicStack:
+    still = make_stack((2, 3, 4), 1.0, 5.0, field=lambda points: points[..., 2])
+    frames = still.voxels + np.arange(len(times_s), dtype=np.float32)[:, None, None, None]
+    return DynamicStack.like(still, frames, times_s)
+
+
+def test_the_mean_of_a_dynamic_stack_is_a_still_image_on_its_geometry() -> None:
+    series = dynamic(np.array([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
+
+    assert series.mean.voxels == pytest.approx(series.frames[1])
+    assert series.mean.voxels.dtype == np.float32
+    np.testing.assert_array_equal(series.mean.origins_lps, series.origins_lps)
+
+
+@pytest.mark.parametrize(
+    "times_s",
+    [np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 0.0], [np.nan, 1.0]]), np.zeros((2, 1))],
+    ids=["a slice stands still", "a time is missing", "too few times"],
+)
+def test_frames_out_of_time_are_refused(times_s: np.ndarray) -> None:
+    with pytest.raises(GeometryError):
+        dynamic(times_s)

@@ -21,7 +21,7 @@ from willis_models.manifest import Manifest
 from willis_models.pipelines.aspects.head import HeadInTemplate
 from willis_models.pipelines.aspects.interpret import volumes_ml
 from willis_models.pipelines.aspects.parameters import network_grid
-from willis_models.pipelines.aspects.pipeline import ASPECTS
+from willis_models.pipelines.aspects.prepare import prepare
 from willis_models.pipelines.base import InputImage, Predictor
 from willis_models.runtime.bundle import Bundle
 from willis_models.runtime.session import OnnxPredictor, open_predictor, open_session
@@ -153,7 +153,7 @@ def _simulate(anatomy: Anatomy, lesions: Lesions, number: int, bundle: Bundle) -
     """One study, prepared as the service does. Raises InputError where it would be rejected."""
     scan = draw_scan(anatomy, lesions, number)
     case = {"ncct": InputImage(scan.stack)}
-    prepared = ASPECTS.prepare(case, bundle.manifest, bundle.assets)
+    prepared = prepare(case, bundle.manifest, bundle.assets)
     head: HeadInTemplate = prepared.context
     return Study(
         Prepared(prepared.network_input[0], head.brain & head.covered, truth_on_grid(scan, head)),

@@ -12,7 +12,7 @@ from willis_models.imaging.resample import grid_points, sample_labels
 from willis_models.manifest import sha256_of
 from willis_models.pipelines.aspects.head import HeadInTemplate
 from willis_models.pipelines.aspects.prepare import ROLE
-from willis_models.pipelines.base import InputImage, raise_first_reject
+from willis_models.pipelines.base import NOTHING_ASKED, InputImage, raise_first_reject
 from willis_models.pipelines.registry import PIPELINES
 from willis_models.runtime.bundle import Bundle
 from willis_models.volume import SliceStack
@@ -53,7 +53,7 @@ class AspectsPreparation:
         case = {ROLE: InputImage(SliceStack.from_volume(image))}
         manifest = self.bundle.manifest
         raise_first_reject(PIPELINE.check(case, manifest))
-        prepared = PIPELINE.prepare(case, manifest, self.bundle.assets)
+        prepared = PIPELINE.prepare(case, manifest, self.bundle.assets, NOTHING_ASKED)
         raise_first_reject(prepared.quality)
         head: HeadInTemplate = prepared.context
         points = apply_affine(inverse_of(head.registration.to_template), grid_points(head.grid))

@@ -36,13 +36,15 @@ from willis_models.pipelines.aspects.parameters import (
     parameters_of,
 )
 from willis_models.pipelines.aspects.screening import screen
-from willis_models.pipelines.base import Assets, Case, Prepared
+from willis_models.pipelines.base import NOTHING_ASKED, Assets, Case, Prepared, Request
 from willis_models.volume import Grid, SliceStack, Volume
 
 ROLE = "ncct"
 
 
-def prepare(case: Case, manifest: Manifest, assets: Assets) -> Prepared:
+def prepare(
+    case: Case, manifest: Manifest, assets: Assets, _request: Request = NOTHING_ASKED
+) -> Prepared:
     """The network's input (1, z, y, x) and the head on the same grid.
 
     Raises BrainNotPlausible or RegistrationFailed where the anatomy can't be found.

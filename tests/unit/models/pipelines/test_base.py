@@ -20,6 +20,7 @@ from willis_models.pipelines.base import (
     Interpretation,
     Pipeline,
     Prepared,
+    Request,
     Role,
     analyse,
 )
@@ -48,7 +49,8 @@ def toy(
     def check(case: Case, manifest: Manifest) -> tuple[QualityItem, ...]:
         return (checked or item("CHECKED", "pass"),)
 
-    def prepare(case: Case, manifest: Manifest, assets: Assets) -> Prepared:
+    def prepare(case: Case, manifest: Manifest, assets: Assets, request: Request) -> Prepared:
+        request.progress("half")
         if error is not None:
             raise error
         image = case["ncct"].stack.voxels.astype(np.float32)[None]
@@ -67,7 +69,9 @@ def run(pipeline: Pipeline, steps: list[str] | None = None) -> Analysis:
     stack = make_stack((3, 4, 5), 1.0, 2.0, field=lambda points: np.ones(points.shape[:-1]))
     case: Mapping[str, Any] = {"ncct": InputImage(stack)}
     progress = steps.append if steps is not None else lambda step: None
-    return analyse(pipeline, case, shipped_manifest(), {}, DoublingPredictor(), progress)
+    return analyse(
+        pipeline, case, shipped_manifest(), {}, DoublingPredictor(), Request(progress=progress)
+    )
 
 
 def codes(analysis: Analysis) -> list[str]:
@@ -79,8 +83,8 @@ def test_the_steps_run_in_order_and_are_timed() -> None:
 
     analysis = run(toy(), steps)
 
-    assert steps == ["check", "prepare", "predict", "interpret"]
-    assert list(analysis.findings.timings_s) == steps
+    assert steps == ["check", "prepare", "prepare: half", "predict", "interpret"]
+    assert list(analysis.findings.timings_s) == ["check", "prepare", "predict", "interpret"]
     assert all(seconds >= 0 for seconds in analysis.findings.timings_s.values())
 
 

@@ -6,7 +6,9 @@ SHELL := bash
 
 PYTHON ?= python3.11
 TORCH ?= 2.13.0+cpu
-# A DICOM folder for `make demo`; the shipped, simulated study where it is empty.
+# What `make demo` shows: aspects, or infarct on a perfusion study that is simulated on the spot.
+PIPELINE ?= aspects
+# A DICOM folder for `make demo`; a simulated study where it is empty.
 STUDY ?=
 # How long `make chaos` and `make soak` go on; a seed repeats what it prints.
 ROUNDS ?= 5
@@ -36,9 +38,9 @@ help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Start the service, send it a study over C-STORE, show the score (STUDY=folder for yours)
+demo: ## Start the service, send it a study, show what it finds (PIPELINE=infarct, STUDY=folder)
 	@$(MAKE) --no-print-directory $(RUN_STAMP)
-	@$(RUN_BIN)/willis demo $(if $(STUDY),--study "$(STUDY)")
+	@$(RUN_BIN)/willis demo --pipeline "$(PIPELINE)" $(if $(STUDY),--study "$(STUDY)")
 
 .PHONY: serve
 serve: ## Keep the embedded service up: DICOM, REST and worker (Ctrl-C stops it)

@@ -10,16 +10,27 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import network, receive, stages, syn
+from benchmarks import (
+    network,
+    perfusion,
+    perfusion_accuracy,
+    receive,
+    stages,
+    stages_perfusion,
+    syn,
+)
 from benchmarks.machine import describe
 from benchmarks.page import Section, write_page
 from benchmarks.places import REPOSITORY, NotHere, Places
 
 PARTS: Mapping[str, tuple[str, Callable[[Places], Section]]] = {
     "stages": (stages.TITLE, stages.measure),
+    "stages_perfusion": (stages_perfusion.TITLE, stages_perfusion.measure),
     "syn": (syn.TITLE, syn.measure),
     "network": (network.TITLE, network.measure),
     "receive": (receive.TITLE, receive.measure),
+    "perfusion": (perfusion.TITLE, perfusion.measure),
+    "perfusion_accuracy": (perfusion_accuracy.TITLE, perfusion_accuracy.measure),
 }
 
 

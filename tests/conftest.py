@@ -28,6 +28,6 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def demo_study() -> Path:
     """The simulated study that ships with Willis."""
-    from willis_service.commands.demo import find_demo_study
+    from willis_service.commands.demo_study import find_demo_study
 
     return find_demo_study()

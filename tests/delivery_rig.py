@@ -13,15 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydicom import Dataset, dcmread
-from pydicom.uid import SegmentationStorage, generate_uid
+from pydicom.uid import ParametricMapStorage, SegmentationStorage, generate_uid
 from sqlalchemy import insert, select, update
 
 from tests.aspects_findings import aspects_analysis
+from tests.infarct_findings import infarct_analysis
 from tests.plain_series import plain_series
 from tests.synthetic_ct import write_ct_series
 from willis_service.adapters.dicom.associate import Requestor, Timeouts
 from willis_service.adapters.dicom.carrier import DicomCarrier
 from willis_service.adapters.dicom.packing import ResultPacker
+from willis_service.adapters.dicom.parametric_map import write_map
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.retraction import WriteRetraction
 from willis_service.adapters.dicom.seg import write_seg
@@ -44,6 +46,8 @@ from willis_service.domain.peers import Destination
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 EQUIPMENT = Equipment(software_version="0.1.0", serial_number="site-7")
 SEG_AND_SR = (ResultKind.SEG, ResultKind.SR)
+SEG_MAP_AND_SR = (ResultKind.SEG, ResultKind.TMAX, ResultKind.SR)
+_RESULT_CLASSES = (SegmentationStorage, ParametricMapStorage)
 
 
 @dataclass
@@ -71,6 +75,24 @@ def seg_and_sr() -> tuple[Dataset, Dataset]:
         for made, name in ((seg, "seg.dcm"), (sr, "sr.dcm")):
             made.save_as(Path(folder) / name, enforce_file_format=True)
         return dcmread(Path(folder) / "seg.dcm"), dcmread(Path(folder) / "sr.dcm")
+
+
+@cache
+def perfusion_objects() -> dict[ResultKind, Dataset]:
+    """A segmentation whose segments overlap, a map, and the report that names both."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        series = plain_series(write_ct_series(folder / "ct", shape=(10, 24, 24)))
+        analysis = infarct_analysis(series.image.stack)
+        seg = write_seg(analysis, series, EQUIPMENT, created=START)
+        assert seg is not None
+        tmax = next(one for one in analysis.maps if one.key == "tmax")
+        made = write_map(tmax, analysis.findings, series, EQUIPMENT, created=START)
+        sr = write_sr(analysis, series.headers, seg, EQUIPMENT, created=START, maps=[made])
+        objects = {ResultKind.SEG: seg, ResultKind.TMAX: made, ResultKind.SR: sr}
+        for kind, one in objects.items():
+            one.save_as(folder / kind, enforce_file_format=True)
+        return {kind: dcmread(folder / kind) for kind in objects}
 
 
 @dataclass(frozen=True)
@@ -150,6 +172,8 @@ class Rig:
 
     def _write(self, job_id: str, name: str, kinds: Sequence[ResultKind]) -> None:
         objects = dict(zip(SEG_AND_SR, seg_and_sr(), strict=True))
+        if ResultKind.TMAX in kinds:
+            objects = perfusion_objects()
         for kind in kinds:
             path = self.shelf.path(job_id, kind)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -243,8 +267,8 @@ def _save_as_another(source: Dataset, name: str, path: Path) -> None:
     uid = _uid(name, str(made.SOPClassUID))
     made.SOPInstanceUID, made.file_meta.MediaStorageSOPInstanceUID = uid, uid
     for item in items_of(made):
-        if item.get("ReferencedSOPClassUID") == SegmentationStorage:
-            item.ReferencedSOPInstanceUID = _uid(name, SegmentationStorage)
+        if (named := item.get("ReferencedSOPClassUID")) in _RESULT_CLASSES:
+            item.ReferencedSOPInstanceUID = _uid(name, str(named))
     made.save_as(path, enforce_file_format=True)
 
 

@@ -27,7 +27,15 @@ from willis_service.adapters.telemetry.metrics import Metrics
 from willis_service.application.ports.delivering import DeliveryQuery, DestinationStatus
 from willis_service.domain.alarm import Alarm
 from willis_service.domain.delivery import Delivery, DeliveryState
-from willis_service.domain.job import Job, JobState, Lane, Priority, QueueState, ResultKind
+from willis_service.domain.job import (
+    Job,
+    JobState,
+    Lane,
+    Options,
+    Priority,
+    QueueState,
+    ResultKind,
+)
 
 KEY = "a-key-for-tests"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -101,6 +109,7 @@ class FakeDesk:
     failure: WillisError | None = None
     jobs: dict[str, Job] = field(default_factory=dict)
     seen: list[tuple[str, bytes]] = field(default_factory=list)
+    options: list[Options] = field(default_factory=list)
     waits_s: list[float] = field(default_factory=list)
     queue_of_all: FakeQueue = field(default_factory=FakeQueue)
 
@@ -112,16 +121,26 @@ class FakeDesk:
         return self.queue_of_all
 
     def submit_files(
-        self, files: Iterable[Path], pipeline: str, priority: Priority | None = None
+        self,
+        files: Iterable[Path],
+        pipeline: str,
+        priority: Priority | None = None,
+        options: Options | None = None,
     ) -> Job:
         self._require(pipeline)
+        self.options.append(options or {})
         self.seen = [(path.name, path.read_bytes()) for path in files]
         return self._new(KNOWN_STUDY, pipeline, priority)
 
     def submit_study(
-        self, study_instance_uid: str, pipeline: str, priority: Priority | None = None
+        self,
+        study_instance_uid: str,
+        pipeline: str,
+        priority: Priority | None = None,
+        options: Options | None = None,
     ) -> Job:
         self._require(pipeline)
+        self.options.append(options or {})
         if study_instance_uid != KNOWN_STUDY:
             raise UnknownStudy("No instance of this study was received. Send it first.")
         return self._new(study_instance_uid, pipeline, priority)

@@ -124,6 +124,13 @@ CRITERION_OUTCOMES: dict[str, Code] = {
 }
 INTERVAL_LOW = private("INTERVAL-LOW", "Lower end of the interval")
 INTERVAL_HIGH = private("INTERVAL-HIGH", "Upper end of the interval")
+INTERVAL_BASIS = private("INTERVAL-BASIS", "What the interval rests on")
+STUDY_NUMBERS = private("STUDY-NUMBERS", "Measurements of the whole study")
+NOTHING_FOUND = private("NOTHING-FOUND", "Nothing was found")
+HEAD_MOTION = private("HEAD-MOTION", "Motion of the head during the scan")
+PERFUSION_METHOD = private("PERF-METHOD", "How perfusion was measured")
+VESSEL_CHOICE = private("VESSEL-CHOICE", "How the vessel was chosen")
+VESSEL_POSITION = private("VESSEL-POSITION", "Where the vessel was measured")
 REGION_STATE = private("REGION-STATE", "State of the ASPECTS region")
 RULE_STATE = private("RULE-STATE", "State by the deterministic asymmetry rule")
 SIDE_SELECTION = private("SIDE-SELECTION", "How the scored side was chosen")
@@ -187,6 +194,13 @@ def private_codes() -> tuple[Code, ...]:
         PENUMBRA,
         INTERVAL_LOW,
         INTERVAL_HIGH,
+        INTERVAL_BASIS,
+        STUDY_NUMBERS,
+        NOTHING_FOUND,
+        HEAD_MOTION,
+        PERFUSION_METHOD,
+        VESSEL_CHOICE,
+        VESSEL_POSITION,
         REGION_STATE,
         RULE_STATE,
         STATE_REASON,

@@ -18,6 +18,8 @@ INTENDED_USE_STATEMENT = (
     "not a medical device; not for diagnosis or treatment selection."
 )
 
+NOTHING_FOUND = "No region above threshold; does not exclude stroke."
+
 State = Literal["unaffected", "affected", "indeterminate", "not_assessable"]
 Outcome = Literal["pass", "warn", "reject"]
 Status = Literal["succeeded", "rejected", "failed"]
@@ -176,6 +178,8 @@ class Amendment(_Frozen):
     job_id: str
     status: Status
     scores: tuple[SideScore, ...] = ()
+    volumes_ml: dict[str, float] = Field(default_factory=dict)
+    """Of what it found abnormal, by the segment's key."""
 
     @property
     def text(self) -> str:
@@ -187,9 +191,12 @@ class Amendment(_Frozen):
         if self.status == "failed":
             return "said that the study could not be analysed"
         if self.status == "rejected":
-            return "did not score the study"
+            return "did not analyse the study"
         given = [f"{one.side} {one.score}" for one in self.scores if one.score is not None]
-        return f"gave the score {', '.join(given)}" if given else "gave no score"
+        if given:
+            return f"gave the score {', '.join(given)}"
+        volumes = [f"{key.replace('_', ' ')} {ml:.1f} mL" for key, ml in self.volumes_ml.items()]
+        return f"gave {', '.join(volumes)}" if volumes else "gave no score"
 
 
 class Findings(_Frozen):

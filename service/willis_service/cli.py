@@ -68,9 +68,7 @@ _app.add_typer(deliveries_app, name="deliveries")
 _app.add_typer(models_app, name="models")
 _app.command("retention")(retention_command)
 
-Study = Annotated[
-    Path, typer.Argument(exists=True, help="Folder of DICOM files, or one NIfTI file in HU.")
-]
+Study = Annotated[Path, typer.Argument(exists=True, help="Folder of DICOM files, or NIfTI in HU.")]
 PipelineName = Annotated[str, typer.Option(help="Which pipeline; `willis models` lists them.")]
 
 
@@ -143,6 +141,7 @@ def serve(
 \b
   willis predict ct-folder
   willis predict head.nii.gz --out results
+  willis predict ct-folder --pipeline infarct --option aif_lps=10,-20,35
   willis predict ct-folder || echo "exit code $?: 3 means rejected"
 """
 )
@@ -152,12 +151,17 @@ def predict(
     folder: Annotated[
         Path, typer.Option("--out", help="Folder for SEG, SR, JSON and report.")
     ] = Path("willis-results"),
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="An option of the pipeline as name=value; repeatable."),
+    ] = None,
 ) -> None:
     """Analyse a study here and now, without a service."""
     from willis_service.bootstrap.working import build_predict
     from willis_service.commands.predict import predict as command
 
-    raise typer.Exit(command(build_predict(_settings()), study, pipeline, folder))
+    analyse = build_predict(_settings())
+    raise typer.Exit(command(analyse, study, pipeline, folder, options or ()))
 
 
 @_app.command(
@@ -248,16 +252,14 @@ def doctor() -> None:
 def demo(
     study: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, help="Your DICOM folder; the shipped simulated study if left out."
-        ),
+        typer.Option(exists=True, help="Your DICOM folder; a simulated study if left out."),
     ] = None,
     pipeline: PipelineName = "aspects",
     folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
         "out/demo"
     ),
 ) -> None:
-    """Start a service, send it a study by C-STORE, show the score."""
+    """Start a service, send it a study by C-STORE, show what it finds."""
     from willis_service.commands.demo import demo as command
 
     raise typer.Exit(command(study, pipeline, folder))

@@ -11,8 +11,22 @@ from willis_models import errors
 
 _GIVEN = re.compile(r"""(?:Reason\(\s*|code=)"([A-Z_]+)\"""")
 _LISTED = re.compile(r"^\| `([A-Z0-9_]+)` \|", re.MULTILINE)
-_NAMED = re.compile(r"\b(?:raise |_named\(\s*)([A-Z]\w+)")
-_MODULES = ("dicom/geometry", "dicom/pixels", "dicom/reader", "dicom/suitability", "nifti/reader")
+_NAMED = re.compile(r"\b(?:raise |named\(\s*)([A-Z]\w+)")
+_MODULES = (
+    "dicom/case_reader",
+    "dicom/dynamic_layout",
+    "dicom/dynamic_reader",
+    "dicom/geometry",
+    "dicom/map_reader",
+    "dicom/pixels",
+    "dicom/reader",
+    "dicom/suitability",
+    "dicom/suitability_in_time",
+    "dicom/suitability_of_maps",
+    "nifti/frame_times",
+    "nifti/reader",
+    "nifti/series",
+)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import schemathesis
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 
 from tests.contract.openapi import CONTRACT
 from tests.fake_desk import KEY, KNOWN_STUDY, FakeDesk, an_app
@@ -39,6 +41,15 @@ def schema(tmp_path_factory: pytest.TempPathFactory):
     return schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
+def holds_json_options(body):
+    """OpenAPI can't say of a form's text that it is JSON; text that is none is tested elsewhere."""
+    text = body.get("options", "{}") if isinstance(body, dict) else "{}"
+    try:
+        return isinstance(json.loads(text), dict)
+    except (TypeError, ValueError):
+        return False
+
+
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_answer_is_one_that_the_contract_names(schema, path, method):
     @given(case=schema[path][method].as_strategy())
@@ -46,6 +57,7 @@ def test_every_answer_is_one_that_the_contract_names(schema, path, method):
         max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
     def check(case):
+        assume(case.media_type == "application/json" or holds_json_options(case.body))
         headers = {"X-API-Key": KEY}
         if case.media_type == "multipart/related":
             headers["Content-Type"] = RELATED

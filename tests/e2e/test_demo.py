@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.infarct_bundle import write_infarct_bundle
 from tests.synthetic_ct import write_ct_series
 from tests.toy_pipeline import write_toy_bundle
 from willis_models.errors import NoSuitableSeries, ServiceError
@@ -23,6 +24,8 @@ from willis_service.supervisor import run_all
 
 run_all(load_settings(bundle_root=Path(sys.argv[1]), require_signature=False), toy_pipelines)
 """
+
+_SERVE_INFARCT = (sys.executable, "-m", "tests.e2e.toy_service", "infarct")
 
 
 @pytest.fixture
@@ -61,6 +64,25 @@ def test_the_shipped_study_is_scored_and_its_stroke_lies_on_the_right(demo_study
     assert code is ExitCode.OK
     assert findings.side_selection is not None
     assert findings.side_selection.side == "right"
+
+
+@pytest.mark.slow
+def test_a_perfusion_study_is_made_on_the_spot_and_its_maps_lie_in_the_folder(
+    tmp_path, repository, monkeypatch, capsys
+):
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("WILLIS_BUNDLE_ROOT", str(write_infarct_bundle(tmp_path / "bundles")))
+    monkeypatch.setenv("WILLIS_REQUIRE_SIGNATURE", "false")
+
+    code = demo(None, "infarct", tmp_path / "out", _SERVE_INFARCT)
+
+    findings = Findings.model_validate_json((tmp_path / "out" / "findings.json").read_bytes())
+    assert code is ExitCode.OK
+    assert {segment.laterality for segment in findings.segments} == {"right"}
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    maps = {f"{key}.dcm" for key in ("cbf", "cbv", "mtt", "tmax", "ttp")}
+    assert written == {"findings.json", "seg.dcm", "sr.dcm", "report.html", "report.png"} | maps
+    assert "Mismatch ratio" in capsys.readouterr().out
 
 
 def test_a_service_that_does_not_start_shows_why(tmp_path):

@@ -424,6 +424,40 @@ def test_results_from_before_the_editions_are_still_found(tmp_path):
     database.close()
 
 
+def test_a_run_is_given_the_roles_and_options_that_were_ordered(jobs):
+    order = replace(ORDER, roles=("ctp", "ncct"), options={"aif_lps": [1.5, -2.0, 3.0]})
+
+    run = jobs.claim(ordered(jobs, order).id, NOW)
+
+    assert (run.inputs, run.roles) == (ORDER.inputs, ("ctp", "ncct"))
+    assert run.options == {"aif_lps": [1.5, -2.0, 3.0]}
+
+
+def test_an_order_without_roles_and_options_gives_none(jobs):
+    run = jobs.claim(ordered(jobs, ORDER).id, NOW)
+
+    assert (run.roles, run.options) == ((), {})
+
+
+def test_a_job_from_before_the_roles_is_claimed_without_them(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path / 'old.sqlite'}")
+    _migrate_to(database, "0006")
+    columns = (
+        "id, study_instance_uid, pipeline, bundle_version, bundle_sha256, input_fingerprint, "
+        "inputs, state, created_at, attempts, results"
+    )
+    old = f"INSERT INTO job ({columns}) VALUES ('j', '1.2', 'toy', '1.0.0', 'a', 'f', "
+    with database.write() as connection:
+        values = {"now": "2026-01-05 08:00:00.000000"}
+        connection.execute(text(old + "'[\"a.dcm\"]', 'queued', :now, 0, '[]')"), values)
+
+    migrate(database)
+
+    run = SqlJobs(database).claim("j", NOW)
+    assert run is not None and (run.inputs, run.roles, run.options) == (("a.dcm",), (), {})
+    database.close()
+
+
 def _migrate_to(database: Database, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))

@@ -18,10 +18,12 @@ import pytest
 from pydicom import dcmread
 
 from tests.aspects_findings import aspects_analysis, rejected_findings
+from tests.infarct_findings import infarct_analysis
 from tests.plain_series import plain_series
 from tests.synthetic_ct import SAGITTAL, write_ct_series
 from willis_models.findings import Amendment
 from willis_models.pipelines.base import Analysis
+from willis_service.adapters.dicom.parametric_map import write_map
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.seg import write_seg
 from willis_service.adapters.dicom.series import DicomSeries
@@ -125,8 +127,57 @@ def test_results_of_a_real_tilted_scan_agree_with_the_memory(real: Written) -> N
     assert analysis.labels is not None
     seg = dcmread(real.seg)
 
-    verify_seg(seg, analysis.findings.segments, analysis.labels, real.series)
+    verify_seg(seg, analysis.findings.segments, [analysis.labels], real.series)
     verify_sr(dcmread(real.sr), analysis.findings, real.series.headers, seg)
+
+
+def _write_infarct(series: DicomSeries, folder: Path) -> list[Path]:
+    """SEG with overlapping segments, every map, and the report."""
+    analysis = infarct_analysis(series.image.stack)
+    seg = write_seg(analysis, series, EQUIPMENT, created=CREATED)
+    assert seg is not None
+    maps = {
+        one.key: write_map(one, analysis.findings, series, EQUIPMENT, created=CREATED)
+        for one in analysis.maps
+    }
+    given: dict[str, Any] = {"created": CREATED, "maps": list(maps.values())}
+    sr = write_sr(analysis, series.headers, seg, EQUIPMENT, **given)
+    paths = []
+    for name, made in {"seg": seg, **maps, "sr": sr}.items():
+        paths.append(folder / f"{name}.dcm")
+        made.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+@pytest.fixture(scope="module", params=SYNTHETIC)
+def infarct(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("infarct")
+    paths = write_ct_series(folder / "ct", shape=(12, 48, 48), **SYNTHETIC[request.param])
+    return _write_infarct(plain_series(paths), folder)
+
+
+def test_dciodvfy_finds_no_error_in_the_objects_of_a_perfusion_study(infarct: list[Path]) -> None:
+    dciodvfy = _tool("dciodvfy")
+    for path in infarct:
+        report = _run(dciodvfy, path)
+        assert not [line for line in report.splitlines() if line.startswith("Error")], report
+        names = ("Segmentation", "ParametricMap", "Comprehensive3DSR")
+        assert any(name in report for name in names)
+
+
+def test_dcmtk_reads_the_report_of_a_perfusion_study(infarct: list[Path]) -> None:
+    text = _run(_tool("dsrdump"), infarct[-1])
+
+    assert '"Volume with Tmax above 6 s")="58.2"' in text
+    assert '"Upper end of the interval")="41.25"' in text
+    assert text.count("<contains SCOORD3D:") == 2
+    assert not _complaints(text)
+
+
+def test_dcmtk_reads_the_maps(infarct: list[Path]) -> None:
+    for path in infarct[1:-1]:
+        text = _run(_tool("dcmdump"), "-q", "+P", "FloatPixelPaddingValue", path)
+        assert "-1" in text and not _complaints(text)
 
 
 def test_dcmtk_reads_the_whole_report(synthetic: Written) -> None:

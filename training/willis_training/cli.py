@@ -16,6 +16,7 @@ from willis_training.curation.archive.command import curate_command
 from willis_training.datasets.command import data
 from willis_training.export.command import add_commands as add_export
 from willis_training.fitting.command import add_commands as add_fitting
+from willis_training.infarct.command import infarct
 from willis_training.publication.command import add_commands as add_publication
 from willis_training.scores.command import scores
 from willis_training.tutorial.command import add_commands as add_tutorial
@@ -37,6 +38,7 @@ app.command()(analyse)
 app.command(name="curate")(curate_command)
 app.command()(scores)
 app.add_typer(data, name="data")
+app.add_typer(infarct, name="infarct")
 add_comparison(app)
 add_fitting(app)
 add_export(app)

@@ -67,6 +67,23 @@ def register_affine(moving: Volume, template: Volume, plan: RegistrationPlan) ->
     return Registration(inverse_of(from_template), similarity)
 
 
+def register_rigid(moving: Volume, fixed: Volume, plan: RegistrationPlan) -> Registration:
+    """Turn and shift ``moving`` onto ``fixed``, two images of one head on one scale of values.
+
+    The answer's ``to_template`` takes world points of ``moving`` to ``fixed``. Starts from the
+    scanner's own frame. Raises RegistrationFailed.
+    """
+    still, image = to_sitk(fixed), to_sitk(moving)
+    rigid = sitk.Euler3DTransform()
+    rigid.SetCenter(fixed.grid.to_world((np.array(fixed.grid.shape) - 1) / 2).tolist())
+    try:
+        found = _optimise(still, image, rigid, plan, plan.shrink_factors)
+    except RuntimeError as error:
+        raise RegistrationFailed("Two series of the study could not be aligned.") from error
+    similarity = -_evaluate(still, image, found, 1)
+    return Registration(inverse_of(_matrix_of(found)), similarity)
+
+
 def to_sitk(volume: Volume) -> sitk.Image:
     """A volume on an orthogonal grid as a SimpleITK image in the same world frame."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(volume.voxels, dtype=np.float32))

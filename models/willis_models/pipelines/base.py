@@ -108,12 +108,14 @@ class Prepared:
 class ResultMap:
     """A parametric map (z, y, x) float32 on the native stack; NaN where it says nothing.
 
-    ``unit`` is a key of ``codes.UNITS``, ``key`` one of ``codes.MAPS``.
+    ``unit`` is a key of ``codes.UNITS``, ``key`` one of ``codes.MAPS``. ``is_own`` is False for a
+    map that was sent: it is shown, and not sent back.
     """
 
     key: str
     values: NDArray[np.float32]
     unit: str
+    is_own: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from willis_models.errors import UnknownPipeline
 from willis_models.pipelines.aspects.pipeline import ASPECTS
 from willis_models.pipelines.base import Pipeline
+from willis_models.pipelines.infarct.pipeline import INFARCT
 
-PIPELINES: Mapping[str, Pipeline] = MappingProxyType({ASPECTS.name: ASPECTS})
+PIPELINES: Mapping[str, Pipeline] = MappingProxyType({one.name: one for one in (ASPECTS, INFARCT)})
 
 
 def pipeline_named(name: str) -> Pipeline:

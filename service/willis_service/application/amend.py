@@ -47,13 +47,27 @@ def write_results(
 ) -> tuple[ResultKind, ...]:
     """Write all results of an analysis into a folder, checked; which ones. Raises ResultError."""
     if amended is not None:
-        earlier = amended.findings
-        amendment = Amendment(job_id=amended.job_id, status=earlier.status, scores=earlier.scores)
+        amendment = _amendment(amended)
         findings = analysis.findings.model_copy(update={"amends": amendment})
         analysis = replace(analysis, findings=findings)
     objects = source.write(analysis, folder, created_at, amended.sr if amended else None)
     write_findings(analysis.findings, folder)
     return (ResultKind.FINDINGS, *objects)
+
+
+def _amendment(amended: Amended) -> Amendment:
+    earlier = amended.findings
+    volumes_ml = {
+        segment.key: volume_ml
+        for segment in earlier.segments
+        if segment.kind == "lesion" and (volume_ml := segment.value("volume_ml")) is not None
+    }
+    return Amendment(
+        job_id=amended.job_id,
+        status=earlier.status,
+        scores=earlier.scores,
+        volumes_ml=volumes_ml,
+    )
 
 
 def write_findings(findings: Findings, folder: Path) -> None:

@@ -17,6 +17,7 @@ from willis_models.findings import Findings, QualityItem, Rejection
 from willis_models.pipelines.base import Analysis, Request, analyse
 from willis_service.application.amend import write_results
 from willis_service.application.completeness_item import completeness_item
+from willis_service.application.ordered import ordered_input, pipeline_options
 from willis_service.application.ports import (
     Amended,
     Clock,
@@ -137,9 +138,10 @@ class RunJob:
         progress = _Progress(self.runs, run, self.clock, time.monotonic() + self.deadline_s)
         progress("load")
         model = self.models.take(run.job.pipeline, run.bundle)
-        source = self.open_input([self.archive.path_of(path) for path in run.inputs])
+        source = self.open_input(ordered_input(run, self.archive.path_of))
+        request = Request(pipeline_options(run.options), progress)
         items = (*self._completeness(run), *self._conflicts(run))
-        analysis = _with_items(analysis_of(model, source, Request(progress=progress)), items)
+        analysis = _with_items(analysis_of(model, source, request), items)
         progress("write")
         # Asked after the step was stored: from then on no notice comes in between.
         amended = self.amended(run.job.id)
@@ -202,17 +204,19 @@ class _Progress:
 
 
 def analysis_of(model: Model, source: StudyInput, request: Request) -> Analysis:
-    """Read an input and analyse it; one that can't be read is rejected with its reason."""
+    """Read an input and analyse it; one that can't be read is rejected with its reason.
+
+    Raises BadOption for what the pipeline was not made to be asked.
+    """
+    request = replace(request, options=model.pipeline.options_of(request.options))
     request.progress("read")
     start = time.perf_counter()
     try:
-        case = source.read(model.pipeline.roles)
+        case = source.read(model.pipeline.roles, model.pipeline.needs)
     except InputError as error:
         return Analysis(_rejected(model, error))
     read_s = round(time.perf_counter() - start, 3)
-    analysis = analyse(
-        model.pipeline, case, model.manifest, model.assets, model.predictor, request
-    )
+    analysis = analyse(model.pipeline, case, model.manifest, model.assets, model.predictor, request)
     timings_s = {"read": read_s, **analysis.findings.timings_s}
     return replace(analysis, findings=analysis.findings.model_copy(update={"timings_s": timings_s}))
 

@@ -30,6 +30,7 @@ from willis_service.application.ports import (
     InputOpener,
     InstanceArchive,
     NoticeBook,
+    OrderedInput,
     ResultShelf,
     StudyIndex,
     StudyOutcomes,
@@ -101,7 +102,7 @@ class WriteNotice:
 
     def _write_all(self, job: Job, findings: Findings, folder: Path) -> Sequence[ResultKind]:
         files = [self.archive.path_of(path) for path in self.notices.inputs(job.id)]
-        source, amended = self.open_input(files), self.amended(job.id)
+        source, amended = self.open_input(OrderedInput(files)), self.amended(job.id)
         return write_results(source, Analysis(findings), amended, folder, self.clock())
 
 

@@ -10,8 +10,15 @@ from willis_models.errors import UnknownPipeline
 from willis_models.findings import Findings
 from willis_models.pipelines.base import Pipeline, Request
 from willis_service.application.analyse import analysis_of
-from willis_service.application.ports import BundleCatalogue, Clock, InputOpener, ModelShelf
-from willis_service.domain.job import ResultKind
+from willis_service.application.ordered import checked_options, frame_times_of, pipeline_options
+from willis_service.application.ports import (
+    BundleCatalogue,
+    Clock,
+    InputOpener,
+    ModelShelf,
+    OrderedInput,
+)
+from willis_service.domain.job import Options, ResultKind
 
 
 @dataclass(frozen=True)
@@ -38,19 +45,21 @@ class PredictNow:
         pipeline: str,
         folder: Path,
         progress: Callable[[str], None],
+        options: Options | None = None,
     ) -> Prediction:
         """Analyse the files and write the results into ``folder``.
 
-        Raises BundleError, UnknownPipeline, ResultError, and InputError where not even a report
-        of the rejection can be written.
+        Raises BundleError, UnknownPipeline, BadOption, ResultError, and InputError where not even
+        a report of the rejection can be written.
         """
         if pipeline not in self.pipelines:
             known = ", ".join(sorted(self.pipelines)) or "none"
             raise UnknownPipeline(f"There is no pipeline {pipeline}. Known: {known}.")
+        options = checked_options(self.pipelines[pipeline], options)
         progress("load")
         model = self.models.take(pipeline, self.bundles.current(pipeline))
-        source = self.open_input(files)
-        analysis = analysis_of(model, source, Request(progress=progress))
+        source = self.open_input(OrderedInput(files, frame_times_s=frame_times_of(options)))
+        analysis = analysis_of(model, source, Request(pipeline_options(options), progress))
         progress("write")
         folder.mkdir(parents=True, exist_ok=True)
         written = source.write(analysis, folder, self.clock())

@@ -21,7 +21,7 @@ from willis_service.application.ports import (
 )
 from willis_service.domain.completeness import Lack
 from willis_service.domain.instance import StoredInstance
-from willis_service.domain.job import Job, JobOrder, Priority
+from willis_service.domain.job import Job, JobOrder, Options, Priority, asked_fingerprint
 from willis_service.domain.study import fingerprint
 
 _LOG = structlog.get_logger(__name__)
@@ -70,16 +70,16 @@ class Routing:
         instances: Sequence[StoredInstance],
         pipeline: Pipeline,
         priority: Priority | None = None,
+        options: Options | None = None,
     ) -> Job:
         """The job of a pipeline that was asked for by name, whatever the rules say of the study.
 
         A study that does not fit gets a job too, and it is rejected. Without a ``priority`` the
-        rules give it.
+        rules give it. The same study with other ``options`` is another job.
         """
         choice = self.choice(instances, pipeline)
-        return self.place(
-            self.order(study_instance_uid, instances, pipeline.name, choice, priority)
-        )
+        order = self.order(study_instance_uid, instances, pipeline.name, choice, priority, options)
+        return self.place(order)
 
     def choice(self, instances: Sequence[StoredInstance], pipeline: Pipeline) -> Choice:
         """The input of the pipeline among the study's images, and whether the rules ask for it."""
@@ -100,18 +100,23 @@ class Routing:
         pipeline: str,
         choice: Choice,
         priority: Priority | None = None,
+        options: Options | None = None,
     ) -> JobOrder:
         """The order for a choice among these instances. Raises ManifestInvalid."""
+        options = options or {}
+        role_of = {path: role for role, paths in choice.roles.items() for path in paths}
         by_path = {self.archive.path_of(i.path): i for i in instances}
         chosen = [by_path[path] for path in choice.files]
         return JobOrder(
             study_instance_uid=study_instance_uid,
             pipeline=pipeline,
             bundle=self.bundles.current(pipeline),
-            input_fingerprint=fingerprint(study_instance_uid, chosen),
+            input_fingerprint=asked_fingerprint(fingerprint(study_instance_uid, chosen), options),
             # Without any image the worker still needs a header for the report of the rejection.
             inputs=tuple(i.path for i in chosen or instances),
             priority=priority or choice.priority,
+            roles=tuple(role_of[path] for path in choice.files) if role_of else (),
+            options=options,
         )
 
     def place(self, order: JobOrder) -> Job:

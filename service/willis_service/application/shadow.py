@@ -12,6 +12,7 @@ from willis_models.findings import Findings
 from willis_models.imaging.overlap import overlap_by_label
 from willis_models.pipelines.base import Analysis, Request
 from willis_service.application.analyse import analysis_of
+from willis_service.application.ordered import ordered_input, pipeline_options
 from willis_service.application.ports import Clock, InputOpener, InstanceArchive, ModelShelf
 from willis_service.application.ports.models import ShadowBook
 from willis_service.domain.job import INTERNAL_ERROR, BundleId, Run
@@ -74,8 +75,8 @@ class RunShadow:
 
     def _analysed(self, run: Run, candidate: BundleId) -> Analysis:
         model = self.models.take(run.job.pipeline, candidate)
-        source = self.open_input([self.archive.path_of(path) for path in run.inputs])
-        return analysis_of(model, source, Request())
+        source = self.open_input(ordered_input(run, self.archive.path_of))
+        return analysis_of(model, source, Request(pipeline_options(run.options)))
 
 
 def compare(basis: ShadowRun, live: Analysis, candidate: Analysis) -> ShadowRun:
@@ -121,9 +122,6 @@ def _dice(live: Analysis, candidate: Analysis) -> dict[str, float]:
     if first.shape != second.shape:
         return {}
     names = {one.number: one.key for one in (*candidate.findings.segments, *live.findings.segments)}
-    found = overlap_by_label(first, second)
+    layers = zip((first, *live.overlays), (second, *candidate.overlays), strict=False)
+    found = {n: one for pair in layers for n, one in overlap_by_label(*pair).items()}
     return {names.get(number, str(number)): one.dice for number, one in found.items()}
-
-
-def _silent(_step: str) -> None:
-    return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from willis_models.errors import (
     UnknownStudy,
     UploadTooLarge,
 )
+from willis_models.pipelines.base import Pipeline
+from willis_service.application.image_roles import SIDECAR_SUFFIX, by_role, is_nifti
+from willis_service.application.ordered import checked_options
 from willis_service.application.ports import (
     Clock,
     ImageArchive,
@@ -29,10 +33,17 @@ from willis_service.application.ports import (
 from willis_service.application.receive import Intake
 from willis_service.application.routing import Routing
 from willis_service.domain.instance import IncomingInstance, StoredInstance
-from willis_service.domain.job import Job, JobOrder, JobState, Priority, ResultKind
+from willis_service.domain.job import (
+    Job,
+    JobOrder,
+    JobState,
+    Options,
+    Priority,
+    ResultKind,
+    asked_fingerprint,
+)
 
 _WAIT_STEP_S = 0.1
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
 
 @dataclass(frozen=True)
@@ -53,33 +64,45 @@ class Desk:
     sleep: Callable[[float], None] = time.sleep
 
     def submit_files(
-        self, files: Iterable[Path], pipeline: str, priority: Priority | None = None
+        self,
+        files: Iterable[Path],
+        pipeline: str,
+        priority: Priority | None = None,
+        options: Options | None = None,
     ) -> Job:
-        """Take uploaded DICOM files (or one NIfTI file) and queue one job for what they hold."""
+        """Take uploaded DICOM files (or NIfTI files) and queue one job for what they hold."""
         chosen = self.routing.pipeline(pipeline)
+        options = checked_options(chosen, options)
         paths = sorted(files)
         if not paths:
-            raise BadUpload("The upload is empty: send DICOM files or one NIfTI file.")
+            raise BadUpload("The upload is empty: send DICOM files or NIfTI files.")
         if len(paths) > self.max_upload_files:
             raise UploadTooLarge(f"More than {self.max_upload_files} files in one upload.")
-        if any(path.name.lower().endswith(NIFTI_SUFFIXES) for path in paths):
-            return self._submit_image(paths, chosen.name, priority)
+        if any(is_nifti(path) for path in paths):
+            return self._submit_images(paths, chosen, priority, options)
         study = self._take_all(self._parsed(paths))[0].study_instance_uid
         # Images that are here already belong to the study too: an upload may bring the late ones.
         instances = self.index.instances(study)
-        return self._again(self.routing.route(study, instances, chosen, priority))
+        return self._again(self.routing.route(study, instances, chosen, priority, options))
 
     def submit_study(
-        self, study_instance_uid: str, pipeline: str, priority: Priority | None = None
+        self,
+        study_instance_uid: str,
+        pipeline: str,
+        priority: Priority | None = None,
+        options: Options | None = None,
     ) -> Job:
         """Queue a job for a study already received."""
         chosen = self.routing.pipeline(pipeline)
+        options = checked_options(chosen, options)
         instances = self.index.instances(study_instance_uid)
         if not instances:
             raise UnknownStudy("No instance of this study was received.")
         if self.book.latest_of(study_instance_uid, pipeline) is None:
             self.queue.admit(priority or Priority.ROUTINE)
-        return self._again(self.routing.route(study_instance_uid, instances, chosen, priority))
+        return self._again(
+            self.routing.route(study_instance_uid, instances, chosen, priority, options)
+        )
 
     def job(self, job_id: str) -> Job:
         """The job as it stands now."""
@@ -112,19 +135,28 @@ class Desk:
         """Each part (database, broker, worker, disk, models) and "ok" or what is wrong."""
         return {name: probe() for name, probe in self.probes.items()}
 
-    def _submit_image(self, paths: Sequence[Path], pipeline: str, priority: Priority | None) -> Job:
-        if len(paths) > 1:
-            raise BadUpload("Send one NIfTI file alone, without other files.")
+    def _submit_images(
+        self,
+        paths: Sequence[Path],
+        pipeline: Pipeline,
+        priority: Priority | None,
+        options: Options,
+    ) -> Job:
+        if any(not is_nifti(path) and path.suffix != SIDECAR_SUFFIX for path in paths):
+            raise BadUpload("Send NIfTI files alone, without other files.")
+        ordered = _in_roles(paths, pipeline)
         if not self.intake.has_room():
             raise StorageFull("The disk reserve is reached: free space, then send again.")
-        place, sha256 = self.images.keep_file(paths[0])
+        kept = [(role, *self.images.keep_file(path)) for role, path in ordered]
         order = JobOrder(
             study_instance_uid="",
-            pipeline=pipeline,
-            bundle=self.routing.bundles.current(pipeline),
-            input_fingerprint=sha256,
-            inputs=(place,),
+            pipeline=pipeline.name,
+            bundle=self.routing.bundles.current(pipeline.name),
+            input_fingerprint=asked_fingerprint(_images_fingerprint(kept), options),
+            inputs=tuple(place for _, place, _ in kept),
             priority=priority or Priority.ROUTINE,
+            roles=tuple(role for role, _, _ in kept if role),
+            options=options,
         )
         return self._again(self.routing.place(order))
 
@@ -157,6 +189,28 @@ class Desk:
         reopened = self.book.reopen_failed(job.id, self.clock())
         self.routing.dispatch(job.id)
         return reopened
+
+
+def _in_roles(paths: Sequence[Path], pipeline: Pipeline) -> list[tuple[str, Path]]:
+    """The files that are analysed, each with its role; none for a single file without a name."""
+    images = [path for path in paths if is_nifti(path)]
+    if len(images) == len(pipeline.roles) == 1:
+        return [("", images[0])]
+    named = by_role(paths, pipeline.roles)
+    if named:
+        return [(role, path) for role, files in named.items() for path in files]
+    if len(images) == 1:
+        return [("", images[0])]
+    names = ", ".join(f"_{role.name}" for role in pipeline.roles)
+    raise BadUpload(f"What the NIfTI files show can't be told: end their names in {names}.")
+
+
+def _images_fingerprint(kept: Sequence[tuple[str, str, str]]) -> str:
+    """The digest of a single image; of several, the digest over their roles and digests."""
+    if len(kept) == 1 and not kept[0][0]:
+        return kept[0][2]
+    text = "\0".join(part for role, _, sha256 in sorted(kept) for part in (role, sha256))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _why_missing(job: Job, kind: ResultKind) -> str:

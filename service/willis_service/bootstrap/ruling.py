@@ -47,7 +47,7 @@ def shipped_rules(pipelines: Pipelines) -> RuleSet:
     rules = RuleSet(tuple(r for r in parse_rules(text).rules if r.pipeline in pipelines))
     for pipeline in pipelines.values():
         if not any(rule.pipeline == pipeline.name for rule in rules.rules):
-            roles = [(role.name, role.modality) for role in pipeline.roles]
+            roles = [(role.name, role.modality, role.kind) for role in pipeline.roles]
             rules = rules.with_default(pipeline.name, roles)
     return rules
 
@@ -58,12 +58,16 @@ def selector_of(rules: RuleSet, *, keeps_headers: bool = False) -> StudySelector
 
 
 def _missing_roles(rules: RuleSet, pipelines: Pipelines) -> list[str]:
-    """A pipeline with a rule needs one for each role without which it can't run."""
+    """A pipeline with a rule needs one for each role of a set with which it can run."""
     named = {rule.pipeline for rule in rules.rules}
-    return [
-        f"line 1: {pipeline.name} has rules, but none for its role {role.name}: add one."
-        for pipeline in pipelines.values()
-        if pipeline.name in named
-        for role in pipeline.roles
-        if role.required and not rules.of(pipeline.name, role.name)
-    ]
+    problems = []
+    for pipeline in (one for one in pipelines.values() if one.name in named):
+        ruled = {role.name for role in pipeline.roles if rules.of(pipeline.name, role.name)}
+        if pipeline.suffices(ruled):
+            continue
+        lacking = min((sorted(need - ruled) for need in pipeline.sufficient), key=len)
+        problems += [
+            f"line 1: {pipeline.name} has rules, but none for its role {name}: add one."
+            for name in lacking
+        ]
+    return problems

@@ -14,6 +14,7 @@ from pathlib import Path
 from willis_models.pipelines.base import Analysis, InputImage
 from willis_service.adapters.bundles.shelf import LoadedModels
 from willis_service.adapters.bundles.stock import Bundles
+from willis_service.adapters.dicom.files import read_header
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.study_input import dicom_opener
 from willis_service.adapters.nifti.image_input import nifti_opener
@@ -24,11 +25,11 @@ from willis_service.adapters.web.report import render_report
 from willis_service.application.amend import FindAmended
 from willis_service.application.analyse import RunJob
 from willis_service.application.consumption import Consumption
-from willis_service.application.ports import InputOpener, StudyInput
+from willis_service.application.image_roles import is_nifti
+from willis_service.application.ports import InputOpener, OrderedInput, StudyInput
 from willis_service.application.predict import PredictNow
 from willis_service.application.pulse import Pulse
 from willis_service.application.shadow import RunShadow
-from willis_service.application.submit import NIFTI_SUFFIXES
 from willis_service.bootstrap.core import Core, clock, enabled_pipelines, trust_of
 from willis_service.domain.job import ResultKind
 from willis_service.domain.study_facts import StudyFacts
@@ -150,11 +151,16 @@ def input_opener(equipment: Equipment) -> InputOpener:
     """Opens the files of an analysis, DICOM or NIfTI."""
     open_dicom, open_nifti = dicom_opener(equipment, write_report), nifti_opener(write_report)
 
-    def open_input(files: Sequence[Path]) -> StudyInput:
-        is_nifti = len(files) == 1 and files[0].name.endswith(NIFTI_SUFFIXES)
-        return open_nifti(files) if is_nifti else open_dicom(files)
+    def open_input(ordered: OrderedInput) -> StudyInput:
+        return open_nifti(ordered) if _is_nifti(ordered.files) else open_dicom(ordered)
 
     return open_input
+
+
+def _is_nifti(files: Sequence[Path]) -> bool:
+    """Whether the files are NIfTI images, whatever lies beside them that is no DICOM file."""
+    others = [path for path in files if not is_nifti(path)]
+    return len(others) < len(files) and all(read_header(path) is None for path in others)
 
 
 def write_report(

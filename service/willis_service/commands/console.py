@@ -13,6 +13,7 @@ from rich.table import Table
 
 from willis_models.codes import SIDES
 from willis_models.findings import Findings, SegmentFinding, SideScore
+from willis_service.commands.console_perfusion import print_perfusion
 
 STEPS = ("load", "read", "check", "prepare", "predict", "interpret", "write")
 _STEP_TITLES = {
@@ -21,6 +22,12 @@ _STEP_TITLES = {
     "read": "Reading the images",
     "check": "Checking the images",
     "prepare": "Finding the brain and registering it",
+    "prepare: motion": "Looking for motion of the head",
+    "prepare: noise": "Smoothing to a known noise",
+    "prepare: vessels": "Finding artery and vein",
+    "prepare: deconvolution": "Deconvolving: the perfusion maps",
+    "prepare: align": "Laying the other scans on the perfusion scan",
+    "prepare: sample": "Making the network's input",
     "predict": "Running the network",
     "interpret": "Measuring the regions",
     "write": "Writing and checking the results",
@@ -50,7 +57,8 @@ def step_bar(steps: Sequence[str] = STEPS) -> Iterator[Callable[[str], None]]:
         task = bar.add_task("Starting", total=len(steps))
 
         def start(step: str) -> None:
-            done = steps.index(step) if step in steps else None
+            whole = step.partition(": ")[0]
+            done = steps.index(whole) if whole in steps else None
             bar.update(task, description=step_title(step), completed=done)
 
         yield start
@@ -66,8 +74,9 @@ def count_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def step_title(step: str) -> str:
-    """A step as a person reads it."""
-    return _STEP_TITLES.get(step, step.capitalize())
+    """A step as a person reads it; ``prepare: motion`` is a step within another."""
+    within = step.partition(": ")[2]
+    return _STEP_TITLES.get(step) or (within or step).capitalize()
 
 
 def _bar() -> Progress:
@@ -93,7 +102,9 @@ def print_findings(findings: Findings) -> None:
     if findings.side_selection is not None:
         chosen = findings.side_selection
         console.print(f"Side: {chosen.side or 'none'} ({chosen.how})", markup=False)
-    if findings.segments:
+    if findings.perfusion is not None:
+        print_perfusion(console, findings)
+    elif findings.segments:
         console.print(_region_table(findings))
     if findings.quality:
         console.print(_quality_table(findings))

@@ -1,4 +1,4 @@
-"""``willis demo``: the whole way once, from C-STORE to the score, on a service of its own."""
+"""``willis demo``: the whole way once, from C-STORE to the report, on a service of its own."""
 
 from __future__ import annotations
 
@@ -18,26 +18,24 @@ from typing import Any
 import httpx
 import redis
 
-from willis_models.errors import DeadlineExceeded, NoSuitableSeries, ServiceError, UnknownStudy
+from willis_models.errors import DeadlineExceeded, NoSuitableSeries, ServiceError
 from willis_models.findings import Findings
-from willis_service.commands.console import err, print_files, print_findings, step_bar
+from willis_service.commands.console import STEPS, err, print_files, print_findings, step_bar
+from willis_service.commands.demo_study import demo_study
 from willis_service.commands.exit_codes import ExitCode
 from willis_service.commands.send import dicom_series, files_of, send_files
-from willis_service.domain.job import JobState, ResultKind
+from willis_service.domain.job import DICOM_MAPS, JobState, ResultKind
 from willis_service.domain.peers import Destination
 from willis_service.settings import DEFAULT_CALLING_AE_TITLE, Settings, api_key_path
 
-STUDY_NAME = "ncct_right_mca"
 SERVE = (sys.executable, "-m", "willis_service.cli", "serve")
 START_LIMIT_S = 120.0
 JOB_LIMIT_S = 900.0
 STOP_LIMIT_S = 30.0
 _POLL_S = 0.3
 _KEPT = frozenset({"WILLIS_BUNDLE_ROOT", "WILLIS_TRUSTED_KEYS", "WILLIS_REQUIRE_SIGNATURE"})
-_PACKAGE = Path(__file__).resolve().parent.parent
-# Inside the package, or beside it in a working tree.
-_PLACES = (_PACKAGE / "demo", _PACKAGE.parent.parent / "demo")
 _LINKS = {"findings": ResultKind.FINDINGS, "seg": ResultKind.SEG, "sr": ResultKind.SR}
+_LINKS |= DICOM_MAPS
 _LINKS |= {"report": ResultKind.REPORT, "picture": ResultKind.PICTURE}
 
 
@@ -53,8 +51,14 @@ class Service:
 def demo(
     study: Path | None, pipeline: str, folder: Path, command: Sequence[str] = SERVE
 ) -> ExitCode:
-    """Start a service with ``command``, send it the study, wait, and print what it found."""
-    series = dicom_series(study or find_demo_study())
+    """Start a service with ``command``, send it the study, wait, and print what it found.
+
+    Without a study: the one that is shipped for the pipeline or simulated on the spot.
+    """
+    if study is None:
+        with demo_study(pipeline) as made:
+            return demo(made, pipeline, folder, command)
+    series = dicom_series(study)
     uids = {listing.study_instance_uid for listing in series}
     if len(uids) != 1:
         raise NoSuitableSeries(f"The folder holds {len(uids)} studies: name the folder of one.")
@@ -62,14 +66,6 @@ def demo(
         send_files(files_of(series), service.dicom, DEFAULT_CALLING_AE_TITLE)
         job = _wait_for_job(service.api, uids.pop(), pipeline)
         return _show(service, job, folder)
-
-
-def find_demo_study() -> Path:
-    """The shipped, simulated study. Raises UnknownStudy where this installation has none."""
-    found = next((place / STUDY_NAME for place in _PLACES if (place / STUDY_NAME).is_dir()), None)
-    if found is None:
-        raise UnknownStudy("This installation ships no demo study: use --study FOLDER.")
-    return found
 
 
 def _show(service: Service, job: Mapping[str, Any], folder: Path) -> ExitCode:
@@ -152,9 +148,7 @@ def _is_ready(api: httpx.Client, process: subprocess.Popen[bytes], log: Path) ->
 def _wait_for_job(api: httpx.Client, study_instance_uid: str, pipeline: str) -> Mapping[str, Any]:
     job: Mapping[str, Any] = {}
 
-    with step_bar(
-        ("waiting", "load", "read", "check", "prepare", "predict", "interpret", "write")
-    ) as bar:
+    with step_bar(("waiting", *STEPS)) as bar:
 
         def is_final() -> bool:
             nonlocal job

@@ -14,7 +14,6 @@ from enum import StrEnum
 
 _CONTIGUOUS = 1.1
 _STATED_STEP = 1.5
-_PERFUSION_ROLES = frozenset({"ctp", "mrp"})
 
 
 class Basis(StrEnum):
@@ -42,6 +41,7 @@ class Lack(StrEnum):
     FEW_TIME_POINTS = "fewer time points than a perfusion scan has"
     BETTER_MAY_FOLLOW = "only a second choice is there"
     OTHER_SERIES = "another series of the same kind is unfinished"
+    OTHER_MAPS = "not all maps are there"
 
 
 Verdict = Basis | Lack
@@ -109,12 +109,16 @@ HEAD_CT = Protocol(minimum_slices=10, minimum_coverage_mm=120.0, is_contiguous=T
 HEAD_MR = Protocol(minimum_slices=10, minimum_coverage_mm=100.0)
 # A bolus passes the brain within 40 s, sampled each 1 to 4 s.
 PERFUSION = Protocol(minimum_time_points=10)
+# As many slices as the series that it was made of, which may be few.
+MAP = Protocol(minimum_slices=2)
 
 
-def protocol_of(role: str, modality: str) -> Protocol:
-    """The protocol of a role: perfusion by its name, a volume of its modality otherwise."""
-    if role in _PERFUSION_ROLES:
+def protocol_of(kind: str, modality: str) -> Protocol:
+    """The protocol of a role: of a dynamic series, of a map, else of a volume of its modality."""
+    if kind == "dynamic":
         return PERFUSION
+    if kind == "map":
+        return MAP
     return HEAD_CT if modality == "CT" else HEAD_MR
 
 

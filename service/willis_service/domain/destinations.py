@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from willis_service.domain.job import Job, JobState, Priority, ResultKind
+from willis_service.domain.job import DICOM_OBJECTS, Job, JobState, Priority, ResultKind
 from willis_service.domain.peers import Destination
 
 LONGEST_NAME = 64
-_DICOM_KINDS = (ResultKind.SEG, ResultKind.SR)
 _FILE_KINDS = tuple(kind for kind in ResultKind if kind is not ResultKind.RETRACTION)
 _SENT_STATES = (JobState.SUCCEEDED, JobState.REJECTED, JobState.FAILED)
 
@@ -109,7 +108,7 @@ def kinds_possible(target: Target) -> tuple[ResultKind, ...]:
         return _FILE_KINDS
     if isinstance(target, WebhookTarget):
         return (ResultKind.FINDINGS,)  # one message a result; the message says the rest
-    return _DICOM_KINDS
+    return DICOM_OBJECTS
 
 
 @dataclass(frozen=True)

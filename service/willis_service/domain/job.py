@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from willis_models.errors import WorkerLost
 
 INTERNAL_ERROR = "INTERNAL_ERROR"
 """Code of a job that failed by a bug, which is by definition outside the error tree."""
+Options = Mapping[str, Any]
+"""What is asked of a pipeline beside the images: a JSON object."""
 ROUTING = "routing"
 """Pipeline of the job that stands for a study which could not be routed; it is never run."""
 
@@ -47,16 +51,50 @@ class Priority(StrEnum):
 
 
 class ResultKind(StrEnum):
-    """The files that a job leaves behind; the value is the file's name in the job's folder."""
+    """The files that a job leaves behind; the value is the file's name in the job's folder.
+
+    Deliveries go out in this order: SEG and maps come before the SR that names them.
+    """
 
     FINDINGS = "findings.json"
     SEG = "seg.dcm"
+    CBF = "cbf.dcm"
+    CBV = "cbv.dcm"
+    MTT = "mtt.dcm"
+    TMAX = "tmax.dcm"
+    TTP = "ttp.dcm"
     SR = "sr.dcm"
     REPORT = "report.html"
     PICTURE = "report.png"
     LABELS = "labels.nii.gz"
+    OVERLAYS = "overlays.nii.gz"
+    CBF_NIFTI = "cbf.nii.gz"
+    CBV_NIFTI = "cbv.nii.gz"
+    MTT_NIFTI = "mtt.nii.gz"
+    TMAX_NIFTI = "tmax.nii.gz"
+    TTP_NIFTI = "ttp.nii.gz"
     RETRACTION = "retraction.dcm"
     """Key object selection that says that the result was rejected; written on retraction only."""
+
+
+DICOM_MAPS: Mapping[str, ResultKind] = {
+    "cbf": ResultKind.CBF,
+    "cbv": ResultKind.CBV,
+    "mtt": ResultKind.MTT,
+    "tmax": ResultKind.TMAX,
+    "ttp": ResultKind.TTP,
+}
+"""The DICOM object of each parametric map, by the map's key."""
+NIFTI_MAPS: Mapping[str, ResultKind] = {
+    "cbf": ResultKind.CBF_NIFTI,
+    "cbv": ResultKind.CBV_NIFTI,
+    "mtt": ResultKind.MTT_NIFTI,
+    "tmax": ResultKind.TMAX_NIFTI,
+    "ttp": ResultKind.TTP_NIFTI,
+}
+"""The same for NIfTI."""
+DICOM_OBJECTS = (ResultKind.SEG, *DICOM_MAPS.values(), ResultKind.SR)
+"""The objects of a result that go to archives; the report names the others and comes last."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +157,21 @@ class BundleId:
     sha256: str
 
 
+def asked_fingerprint(images_fingerprint: str, options: Options) -> str:
+    """What identifies a request: its images and, where there are any, its options."""
+    if not options:
+        return images_fingerprint
+    text = json.dumps(options, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{images_fingerprint}\0{text}".encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class JobOrder:
-    """A job that is asked for. ``inputs`` are paths relative to the data folder."""
+    """A job that is asked for. ``inputs`` are paths relative to the data folder.
+
+    ``roles`` names the role of each input, or is empty: then the worker chooses among them.
+    ``options`` are what the caller asks of the pipeline, as JSON has it.
+    """
 
     study_instance_uid: str
     pipeline: str
@@ -129,6 +179,8 @@ class JobOrder:
     input_fingerprint: str
     inputs: tuple[str, ...]
     priority: Priority = Priority.ROUTINE
+    roles: tuple[str, ...] = ()
+    options: Options = field(default_factory=dict)
 
     @property
     def job_id(self) -> str:
@@ -170,6 +222,9 @@ class Run:
 
     job: Job
     inputs: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+    """The role of each input; empty where the worker chooses."""
+    options: Options = field(default_factory=dict)
 
     @property
     def attempt(self) -> int:

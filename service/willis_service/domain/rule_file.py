@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from willis_service.domain.job import Priority
-from willis_service.domain.rules import KERNEL_CLASSES, Rule, RuleSet
+from willis_service.domain.rules import KERNEL_CLASSES, SERIES_KINDS, Rule, RuleSet
 
 Roles = Mapping[str, Iterable[str]]
 """Which roles each enabled pipeline has."""
@@ -198,8 +198,9 @@ _READERS: Mapping[str, Callable[[_Reader, str], Any]] = {
     "body_part": _Reader.pattern,
     "sender": _Reader.choices,
     "min_slices": _Reader.whole,
+    "kind": lambda reader, key: reader.choices(key, SERIES_KINDS),
 }
-_FIELDS = {"kernel_class": "kernel_classes", "sender": "senders"}
+_FIELDS = {"kernel_class": "kernel_classes", "sender": "senders", "kind": "kinds"}
 
 
 def _problems_between(readers: Iterable[_Reader]) -> Iterable[str]:

@@ -10,6 +10,8 @@ from typing import Literal
 from willis_service.domain.job import Priority
 
 KernelClass = Literal["soft", "sharp", "unknown"]
+SeriesKind = Literal["volume", "dynamic", "map"]
+SERIES_KINDS: tuple[SeriesKind, ...] = ("volume", "dynamic", "map")
 KERNEL_CLASSES: tuple[KernelClass, ...] = ("soft", "sharp", "unknown")
 
 
@@ -30,6 +32,7 @@ class SeriesTraits:
     has_contrast: bool = False
     body_part: str = ""
     senders: frozenset[str] | None = None
+    kind: SeriesKind = "volume"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Rule:
     body_part: re.Pattern[str] | None = None
     senders: frozenset[str] | None = None
     min_slices: int = 0
+    kinds: frozenset[str] | None = None
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -62,6 +66,7 @@ class Rule:
         contrast = {None: None, True: "with contrast", False: "without contrast"}[self.contrast]
         said = (
             self.modality and f"modality {self.modality}",
+            self.kinds and f"kind {' or '.join(sorted(self.kinds))}",
             self.description and f"description like {self.description.pattern}",
             self.kernel and f"kernel like {self.kernel.pattern}",
             self.kernel_classes and f"kernel {' or '.join(sorted(self.kernel_classes))}",
@@ -83,6 +88,8 @@ class Rule:
     def _mismatches(self, series: SeriesTraits) -> Iterator[str]:
         if self.modality is not None and series.modality != self.modality:
             yield f"modality is {series.modality or 'not stated'}, not {self.modality}"
+        if self.kinds is not None and series.kind not in self.kinds:
+            yield f"kind is {series.kind}, not {' or '.join(sorted(self.kinds))}"
         if _is_known_otherwise(self.senders, series.senders):
             yield "sent by another AE title"
         yield from self._text_mismatches(series)
@@ -139,11 +146,21 @@ class RuleSet:
             reasons.append(f"rule '{rule.name}': {reason}")
         return "; ".join(reasons) or "no rule for this role"
 
-    def with_default(self, pipeline: str, roles: Iterable[tuple[str, str]]) -> RuleSet:
-        """These rules, and for each (role, modality) that has none: any series of the modality."""
+    def with_default(self, pipeline: str, roles: Iterable[tuple[str, str, str]]) -> RuleSet:
+        """These rules, and for each (role, modality, kind) that has none: any such series.
+
+        A volume is asked for its modality only, so that what is none is rejected with its reason.
+        """
         added = [
-            Rule(f"any {modality}", pipeline, role, rank=1, modality=modality)
-            for role, modality in roles
+            Rule(
+                name=f"any {modality}" if kind == "volume" else f"any {modality} {kind}",
+                pipeline=pipeline,
+                role=role,
+                rank=1,
+                modality=modality,
+                kinds=None if kind == "volume" else frozenset({kind}),
+            )
+            for role, modality, kind in roles
             if not self.of(pipeline, role)
         ]
         return RuleSet((*self.rules, *added))

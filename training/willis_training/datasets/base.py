@@ -18,6 +18,8 @@ class Subject:
     ``_ses-`` names the person, so that two sessions never part in a split. ``images`` by role:
     "ncct", "t1w", "tmax"... ``label`` is None where the data set hides or lacks it. ``facts`` are
     what the data set says beside the images ("part", "days_post_stroke"...); never an identifier.
+    ``dynamic`` names the roles whose files are series in time (four axes). ``absent`` names what
+    the layout promises and this subject lacks: roles of images, or "facts" for its tables.
     """
 
     subject_id: str
@@ -25,6 +27,8 @@ class Subject:
     images: Mapping[str, Path]
     label: Path | None = None
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    dynamic: frozenset[str] = frozenset()
+    absent: tuple[str, ...] = ()
 
     @property
     def person_id(self) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from willis_training.datasets.isles24.command import isles24
+
 if TYPE_CHECKING:
     from willis_training.datasets.base import Subject, SubjectSet
     from willis_training.datasets.splits import Fold
@@ -21,12 +23,13 @@ data = typer.Typer(
     help=(
         "Look at a data set, check every file of it, and split it.\n\n"
         "KIND is the layout: `atlas-v2` (ATLAS v2.0 and later, as downloaded), `curated` (what "
-        "`willis-train curate` writes) or `bids` (a BIDS derivative of your own)."
+        "`willis-train curate` writes), `bids` (a BIDS derivative of your own) or `isles24`."
     ),
     no_args_is_help=True,
 )
+data.add_typer(isles24, name="isles24")
 
-Kind = Annotated[str, typer.Argument(help="Layout: atlas-v2, curated or bids.")]
+Kind = Annotated[str, typer.Argument(help="Layout: atlas-v2, curated, bids or isles24.")]
 Root = Annotated[Path, typer.Argument(help="Where the data set lies.")]
 Out = Annotated[Path, typer.Option(help="Folder to write into.")]
 Workers = Annotated[int, typer.Option(help="Processes that read files.")]

@@ -6,7 +6,8 @@ import hashlib
 import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,13 @@ class FaultCode(StrEnum):
     AFFINE_MISMATCH = "AFFINE_MISMATCH"
     MISSING_IMAGE = "MISSING_IMAGE"
     MISSING_LABEL = "MISSING_LABEL"
+    MISSING_FACTS = "MISSING_FACTS"
+    NOT_FOUR_DIMENSIONAL = "NOT_FOUR_DIMENSIONAL"
     DUPLICATE_SUBJECT = "DUPLICATE_SUBJECT"
     DUPLICATE_IMAGE = "DUPLICATE_IMAGE"
+
+
+_WRONG_AXES = {3: FaultCode.NOT_THREE_DIMENSIONAL, 4: FaultCode.NOT_FOUR_DIMENSIONAL}
 
 
 class _Frozen(BaseModel):
@@ -112,12 +118,14 @@ def examine_subject(subject: Subject, label_names: Mapping[int, str]) -> Examine
 
     for role, path in subject.images.items():
         try:
-            facts, grid = _image(role, path)
+            facts, grid = _image(role, path, role in subject.dynamic)
         except _Broken as error:
             note(error.code, str(error), path)
             continue
         images.append(facts)
         grids.append((path, grid))
+    for what in subject.absent:
+        note(*_absent(what))
     if not subject.images:
         note(FaultCode.MISSING_IMAGE, "No image lies beside the label map.", subject.label)
     label_ml = None
@@ -139,37 +147,77 @@ def examine_subject(subject: Subject, label_names: Mapping[int, str]) -> Examine
     )
 
 
-def _image(role: str, path: Path) -> tuple[ImageFacts, Grid]:
-    image, voxels = _read(path)
-    if not np.isfinite(voxels).all():
-        raise _Broken(FaultCode.NOT_FINITE, "The image holds values that are no finite numbers.")
-    if voxels.min() == voxels.max():
-        raise _Broken(FaultCode.IMAGE_EMPTY, f"Every voxel of the image is {voxels.flat[0]}.")
-    grid = volume_from_nifti(image).grid
+def _absent(what: str) -> tuple[FaultCode, str]:
+    if what == "facts":
+        return FaultCode.MISSING_FACTS, "Its tables are missing or say nothing that is read."
+    return FaultCode.MISSING_IMAGE, f"It has no {what} image."
+
+
+def _image(role: str, path: Path, is_dynamic: bool = False) -> tuple[ImageFacts, Grid]:
+    """A series is read frame by frame: whole, it would fill the memory of a small machine."""
+    image = _opened(path, axes=4 if is_dynamic else 3)
+    digest, low, high = hashlib.sha256(), np.inf, -np.inf
+    with _reading(path):
+        for frame in _frames(image):
+            if not np.isfinite(frame).all():
+                message = "The image holds values that are no finite numbers."
+                raise _Broken(FaultCode.NOT_FINITE, message)
+            low, high = min(low, float(frame.min())), max(high, float(frame.max()))
+            digest.update(np.ascontiguousarray(frame).data)
+        grid = _grid_of(image)
+    if low == high:
+        raise _Broken(FaultCode.IMAGE_EMPTY, f"Every voxel of the image is {low:g}.")
     facts = ImageFacts(
         role=role,
-        shape=tuple(int(n) for n in voxels.shape),
+        shape=tuple(int(n) for n in image.shape),
         spacing_mm=grid.spacing_mm,
         orientation="".join(nib.orientations.aff2axcodes(image.affine)),
-        voxels_sha256=hashlib.sha256(np.ascontiguousarray(voxels).data).hexdigest(),
+        voxels_sha256=digest.hexdigest(),
     )
     return facts, grid
 
 
-def _read(path: Path) -> tuple[Any, NDArray[Any]]:
-    """A file and its voxels, three-dimensional and with an affine that can be inverted."""
+def _frames(image: Any) -> Iterator[NDArray[Any]]:
+    if len(image.shape) == 3:
+        yield np.asanyarray(image.dataobj)
+        return
+    for n in range(image.shape[3]):
+        yield np.asanyarray(image.dataobj[..., n])
+
+
+def _grid_of(image: Any) -> Grid:
+    """The lattice of an image, or of the first frame of a series."""
+    return volume_from_nifti(image.slicer[..., 0] if len(image.shape) == 4 else image).grid
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        image: Any = nib.load(path)
-        shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
-        if len(shape) != 3:
-            message = f"The image has {len(shape)} axes, not 3."
-            raise _Broken(FaultCode.NOT_THREE_DIMENSIONAL, message)
-        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < _SINGULAR_MM3:
-            raise _Broken(FaultCode.SINGULAR_AFFINE, "The image's affine can't be inverted.")
-        return image, np.asanyarray(image.dataobj)
+        yield
     except _UNREADABLE as error:
         kind = type(error).__name__
         raise _Broken(FaultCode.UNREADABLE, f"The file can't be read ({kind}).") from error
+
+
+def _opened(path: Path, axes: int) -> Any:
+    """A file with so many axes and with an affine that can be inverted."""
+    with _reading(path):
+        # Kept open, a compressed series is read once from front to back, not anew for each frame.
+        image: Any = nib.load(path, keep_file_open=axes == 4)
+        shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
+        if len(shape) != axes:
+            code = _WRONG_AXES[axes]
+            raise _Broken(code, f"The image has {len(shape)} axes, not {axes}.")
+        if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < _SINGULAR_MM3:
+            raise _Broken(FaultCode.SINGULAR_AFFINE, "The image's affine can't be inverted.")
+    return image
+
+
+def _read(path: Path) -> tuple[Any, NDArray[Any]]:
+    """A file and its voxels, three-dimensional and with an affine that can be inverted."""
+    image = _opened(path, axes=3)
+    with _reading(path):
+        return image, np.asanyarray(image.dataobj)
 
 
 def _label(

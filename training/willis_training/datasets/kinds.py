@@ -9,11 +9,13 @@ from willis_training.datasets.atlas_v2 import open_atlas_v2
 from willis_training.datasets.base import SubjectSet
 from willis_training.datasets.bids_derivative import open_bids_derivative
 from willis_training.datasets.curated import open_curated
+from willis_training.datasets.isles24.layout import open_isles24
 
 KINDS: Mapping[str, Callable[[Path], SubjectSet]] = {
     "atlas-v2": open_atlas_v2,
     "curated": open_curated,
     "bids": open_bids_derivative,
+    "isles24": open_isles24,
 }
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from willis_training.fitting.config import RunConfig
     from willis_training.fitting.samples import Preparation
 
-Way = Literal["plain", "aspects"]
+Way = Literal["plain", "aspects", "infarct"]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -99,13 +99,14 @@ def _config(run: Path, changes: list[str] | tuple[str, ...]) -> RunConfig:
 
 
 def prepare(
-    kind: Annotated[str, typer.Argument(help="Layout: atlas-v2, curated or bids.")],
+    kind: Annotated[str, typer.Argument(help="Layout: atlas-v2, curated, bids or isles24.")],
     root: Annotated[Path, typer.Argument(help="Where the data set lies.")],
     store: Annotated[Path, typer.Argument(help="Folder of prepared cases to fill.")],
     way: Annotated[
         Way,
         typer.Option(
-            "--as", help="plain: resample and scale. aspects: what the service's pipeline does."
+            "--as",
+            help="plain: resample and scale. aspects, infarct: what the service's pipeline does.",
         ),
     ] = "plain",
     role: Annotated[
@@ -118,16 +119,16 @@ def prepare(
         typer.Option(help="plain: LOW,HIGH scaled to 0-1 (CT). Without: mean 0 and SD 1 (MR)."),
     ] = None,
     bundles: Annotated[
-        Path, typer.Option(help="aspects: bundles; the newest one says how to prepare.")
+        Path, typer.Option(help="aspects, infarct: bundles; the newest one says how to prepare.")
     ] = SHIPPED_BUNDLES,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
 ) -> None:
     """Prepare the labelled subjects of a data set once, as networks are shown them.
 
-    With `--as aspects` the images go through the very function that the service runs, so that a
-    network trained on them meets nothing new when it serves. Filling resumes; a subject is done
-    again only where its files or the preparation changed. What the service would reject is set
-    aside with its reason.
+    With `--as aspects` or `--as infarct` the images go through the very function that the service
+    runs, so that a network trained on them meets nothing new when it serves. Filling resumes; a
+    subject is done again only where its files or the preparation changed. What the service would
+    reject is set aside with its reason.
     """
     from willis_training.datasets.kinds import open_data_set
     from willis_training.fitting.samples import prepare_cases
@@ -157,6 +158,10 @@ def _preparation(
         from willis_training.aspects.preparation import AspectsPreparation
 
         return AspectsPreparation(latest_bundle("aspects", bundles))
+    if way == "infarct":
+        from willis_training.infarct.preparation import InfarctPreparation, newest_manifest
+
+        return InfarctPreparation(newest_manifest(bundles))
     from willis_training.fitting.preparations import PlainPreparation
 
     if not roles:

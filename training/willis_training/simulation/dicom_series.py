@@ -66,9 +66,9 @@ def write_dicom_series(
     outside = ~round_field(stack.shape[1], stack.shape[2])
     paths = []
     for k, voxels in enumerate(stack.voxels):
-        dataset = _header(stack, k, scanner, subject, study)
+        dataset = image_header(stack, k, scanner, subject, study)
         pixels = np.where(outside, PADDING_HU, voxels).astype(np.int16)
-        _put_pixels(dataset, pixels)
+        put_pixels(dataset, pixels)
         path = folder / f"{k + 1:04d}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         paths.append(path)
@@ -83,9 +83,10 @@ def round_field(rows: int, columns: int) -> NDArray[np.bool_]:
     return np.asarray((y - middle_y) ** 2 + (x - middle_x) ** 2 <= radius**2)
 
 
-def _header(
+def image_header(
     stack: SliceStack, k: int, scanner: Scanner, subject: Subject, study: StudyLabel
 ) -> Dataset:
+    """Everything but the pixels of slice ``k``."""
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
     _describe_patient_and_study(dataset, subject, study)
@@ -152,16 +153,16 @@ def _describe_image(dataset: Dataset, study: StudyLabel, k: int) -> None:
 def _describe_plane(dataset: Dataset, stack: SliceStack, k: int, scanner: Scanner) -> None:
     between_rows, between_columns = stack.pixel_spacing_mm
     cosines = (*stack.row_step_lps / between_columns, *stack.column_step_lps / between_rows)
-    dataset.PixelSpacing = [_decimal(between_rows), _decimal(between_columns)]
-    dataset.ImageOrientationPatient = [_decimal(cosine) for cosine in cosines]
-    dataset.ImagePositionPatient = [_decimal(mm) for mm in stack.origins_lps[k]]
+    dataset.PixelSpacing = [decimal(between_rows), decimal(between_columns)]
+    dataset.ImageOrientationPatient = [decimal(cosine) for cosine in cosines]
+    dataset.ImagePositionPatient = [decimal(mm) for mm in stack.origins_lps[k]]
     # The table's height, as scanners give it: along z, which is not the slices' normal when tilted.
-    dataset.SliceLocation = _decimal(float(stack.origins_lps[k, 2]))
-    dataset.SliceThickness = _decimal(scanner.thickness_mm)
-    dataset.GantryDetectorTilt = _decimal(scanner.tilt_deg)
+    dataset.SliceLocation = decimal(float(stack.origins_lps[k, 2]))
+    dataset.SliceThickness = decimal(scanner.thickness_mm)
+    dataset.GantryDetectorTilt = decimal(scanner.tilt_deg)
 
 
-def _decimal(value: float) -> str:
+def decimal(value: float) -> str:
     """A decimal string within DICOM's 16 characters (PS3.5 6.2); never a negative zero."""
     return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")
 
@@ -170,13 +171,14 @@ def _describe_acquisition(dataset: Dataset, scanner: Scanner) -> None:
     dataset.KVP = _KVP
     dataset.Exposure = _EXPOSURE_MAS
     dataset.ConvolutionKernel = "RAMP_GAUSS"
-    dataset.ReconstructionDiameter = _decimal(scanner.field_of_view_mm)
+    dataset.ReconstructionDiameter = decimal(scanner.field_of_view_mm)
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "HU"
     dataset.WindowCenter, dataset.WindowWidth = [35, 40], [40, 80]
     dataset.WindowCenterWidthExplanation = ["STROKE", "BRAIN"]
 
 
-def _put_pixels(dataset: Dataset, pixels: NDArray[np.int16]) -> None:
+def put_pixels(dataset: Dataset, pixels: NDArray[np.int16]) -> None:
+    """Add stored values (rows, columns), JPEG-LS without loss."""
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.Rows, dataset.Columns = pixels.shape

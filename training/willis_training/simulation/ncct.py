@@ -38,7 +38,7 @@ DISPLACEMENT_STRIDE = 8
 
 
 @dataclass(frozen=True)
-class _Warp:
+class Warp:
     """Displacement in voxels of the head's grid, on every 16th voxel: (3, z, y, x)."""
 
     field: NDArray[np.float32]
@@ -60,7 +60,7 @@ class Placement:
 
     anatomy: Anatomy
     scanner: Scanner
-    warp: _Warp
+    warp: Warp
 
     def head_index(self, world_lps: NDArray[np.float64]) -> NDArray[np.float32]:
         """Head indices (..., 3) of scanner world points (..., 3)."""
@@ -100,7 +100,7 @@ def simulate(
     mimics = draw_mimics(anatomy, rng, old_infarct)
     hu = paint(anatomy, attenuation, mimics, stroke, scanner, rng)
     stack = _empty_stack(anatomy, scanner, rng)
-    placement = Placement(anatomy, scanner, _draw_warp(anatomy, rng))
+    placement = Placement(anatomy, scanner, draw_warp(anatomy, rng))
     voxels = np.empty(stack.shape, dtype=np.int16)
     regions = np.empty(stack.shape, dtype=np.uint8)
     for k in range(stack.shape[0]):
@@ -179,13 +179,13 @@ def _empty_stack(anatomy: Anatomy, scanner: Scanner, rng: np.random.Generator) -
     return SliceStack(empty, origins, row_step, column * scanner.pixel_mm)
 
 
-def _draw_warp(anatomy: Anatomy, rng: np.random.Generator) -> _Warp:
+def draw_warp(anatomy: Anatomy, rng: np.random.Generator) -> Warp:
     """A smooth change of shape (SD 2.5 mm over 4 cm) and wider or narrower ventricles."""
     shape = anatomy.coarse_labels[::8, ::8, ::8].shape
     bumps = np.stack([smooth_field(shape, rng, 2.5, 2.5) for _ in range(3)])
     widening_mm = rng.uniform(-1.5, 5.0)
     push = ndimage.uniform_filter(anatomy.ventricle_push, (0, 3, 3, 3))[:, ::8, ::8, ::8]
-    return _Warp((bumps - widening_mm * push).astype(np.float32), 16.0)
+    return Warp((bumps - widening_mm * push).astype(np.float32), 16.0)
 
 
 def _pixel_index(placement: Placement, stack: SliceStack, k: int) -> NDArray[np.float32]:

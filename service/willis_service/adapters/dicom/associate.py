@@ -16,6 +16,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 
 from willis_models.errors import DestinationRefused, DestinationUnreachable
+from willis_service.adapters.dicom.pause import pause_surely
 from willis_service.domain.peers import Destination
 
 MOST_CONTEXTS = 128  # PS3.8: odd identifiers from 1 to 255
@@ -91,6 +92,7 @@ class Requestor:
             ) from error
 
     def _set_up_socket(self, event: Event) -> None:
+        pause_surely(event.assoc)
         transport = event.assoc.dul.socket
         if transport is None or transport.socket is None:
             return

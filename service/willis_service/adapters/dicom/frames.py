@@ -29,7 +29,7 @@ from pydicom.uid import (
 
 from willis_models.errors import DecodingError, UnknownObject
 from willis_service.adapters.dicom import headers
-from willis_service.adapters.dicom.header_json import PIXEL_DATA
+from willis_service.adapters.dicom.header_json import PIXEL_TAGS, pixel_element
 from willis_service.adapters.dicom.pixels import decoder_of, transfer_syntax
 from willis_service.application.ports.studies import Frames
 
@@ -58,8 +58,10 @@ class DicomPixels:
 
     def bulk(self, path: Path, tag: str) -> bytes:
         """A long value of the data set; pixel data comes decoded."""
-        if tag == PIXEL_DATA:
+        if tag in PIXEL_TAGS:
             header = _image_header(path)
+            if pixel_element(header)[0] != tag:
+                raise UnknownObject("The object has no such value.")
             numbers = range(1, headers.frame_count(header) + 1)
             if headers.number(header, "BitsAllocated") == 1:
                 return _bits(path, header)

@@ -21,7 +21,7 @@ from willis_service.adapters.dicom import headers
 Floats = NDArray[np.float64]
 
 MINIMUM_SLICES = {"CT": 10}
-_SAME_POSITION_MM = 0.01
+ONE_POSITION_MM = 0.01
 _SAME_PLACE_MM = 0.1
 _GAP_RATIO = 1.75
 _NEIGHBOURS = 3
@@ -87,23 +87,28 @@ def lay_out(datasets: Sequence[Dataset], modality: str | None) -> StackLayout:
     Raises GeometryError, MixedOrientations, DuplicateSlices, TooFewSlices, MissingSlices.
     """
     layout = arrange(datasets)
-    minimum = MINIMUM_SLICES.get(modality or "", 1)
+    check_complete(layout, MINIMUM_SLICES.get(modality or "", 1))
+    return layout
+
+
+def arrange(datasets: Sequence[Dataset], same_position_mm: float = ONE_POSITION_MM) -> StackLayout:
+    """Order the images along their normal, complete or not.
+
+    Images closer than ``same_position_mm`` along the normal lie at one position.
+    Raises GeometryError, MixedOrientations, DuplicateSlices.
+    """
+    planes = [plane for n, header in enumerate(datasets) for plane in planes_of(header, n)]
+    _check_alike(planes)
+    return StackLayout(_by_position(planes, same_position_mm))
+
+
+def check_complete(layout: StackLayout, minimum: int) -> None:
+    """Raise TooFewSlices or MissingSlices."""
     if len(layout.positions) < minimum:
         raise TooFewSlices(
             f"The series has {len(layout.positions)} slices; at least {minimum} are needed."
         )
     _check_gaps(layout)
-    return layout
-
-
-def arrange(datasets: Sequence[Dataset]) -> StackLayout:
-    """Order the images along their normal, complete or not.
-
-    Raises GeometryError, MixedOrientations, DuplicateSlices.
-    """
-    planes = [plane for n, header in enumerate(datasets) for plane in planes_of(header, n)]
-    _check_alike(planes)
-    return StackLayout(_by_position(planes))
 
 
 def planes_of(header: Dataset, file: int = 0) -> tuple[SlicePlane, ...]:
@@ -171,16 +176,18 @@ def _times(matrix: tuple[int, int]) -> str:
     return f"{matrix[0]} x {matrix[1]}"
 
 
-def _by_position(planes: Sequence[SlicePlane]) -> tuple[tuple[SlicePlane, ...], ...]:
+def _by_position(
+    planes: Sequence[SlicePlane], same_position_mm: float
+) -> tuple[tuple[SlicePlane, ...], ...]:
     """Planes in order along the normal (row x column), those at one position together."""
     normal = np.cross(planes[0].row_lps, planes[0].column_lps)
     ordered = sorted(planes, key=lambda plane: float(plane.origin_lps @ normal))
     positions: list[list[SlicePlane]] = []
     for plane in ordered:
         step = plane.origin_lps - positions[-1][0].origin_lps if positions else None
-        if step is None or float(step @ normal) > _SAME_POSITION_MM:
+        if step is None or float(step @ normal) > same_position_mm:
             positions.append([plane])
-        elif float(np.linalg.norm(step)) <= _SAME_PLACE_MM:
+        elif float(np.linalg.norm(step)) <= max(_SAME_PLACE_MM, 2 * same_position_mm):
             positions[-1].append(plane)
         else:
             raise DuplicateSlices("Two images of the same plane show different parts of it.")

@@ -18,6 +18,9 @@ from willis_service.adapters.dicom import headers
 from willis_service.application.ports.studies import FileHeader
 
 PIXEL_DATA = "7FE00010"
+_FLOAT_PIXEL_DATA = "7FE00008"
+_DOUBLE_FLOAT_PIXEL_DATA = "7FE00009"
+PIXEL_TAGS = frozenset({PIXEL_DATA, _FLOAT_PIXEL_DATA, _DOUBLE_FLOAT_PIXEL_DATA})
 _CHARACTER_SET = "00080005"
 _INLINE_BYTES = 1024
 _DEFERRED_BYTES = 64 * 1024
@@ -74,9 +77,22 @@ def _attributes(dataset: Dataset, bulk_url: str) -> dict[str, Any]:
     attributes: dict[str, Any] = _clean(written)
     attributes[_CHARACTER_SET] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     if bulk_url and "Rows" in dataset and "BitsAllocated" in dataset:
-        vr = "OW" if (headers.number(dataset, "BitsAllocated") or 0) > 8 else "OB"
-        attributes[PIXEL_DATA] = {"vr": vr, "BulkDataURI": f"{bulk_url}/bulkdata/{PIXEL_DATA}"}
+        tag, vr = pixel_element(dataset)
+        attributes[tag] = {"vr": vr, "BulkDataURI": f"{bulk_url}/bulkdata/{tag}"}
     return dict(sorted(attributes.items()))
+
+
+def pixel_element(header: Dataset) -> tuple[str, str]:
+    """Tag and VR of the pixels, as a header without them tells.
+
+    Only floating-point pixels have no number of stored bits (PS3.3 C.7.6.24, C.7.6.25).
+    """
+    allocated = headers.number(header, "BitsAllocated") or 0
+    if "BitsStored" not in header and allocated == 32:
+        return _FLOAT_PIXEL_DATA, "OF"
+    if "BitsStored" not in header and allocated == 64:
+        return _DOUBLE_FLOAT_PIXEL_DATA, "OD"
+    return PIXEL_DATA, "OW" if allocated > 8 else "OB"
 
 
 def _clean(value: Any) -> Any:

@@ -3,6 +3,9 @@
 The same content in another form is another object: class and UID differ, and so does what the
 report says it refers to. The new UIDs follow from the old ones, so that a report and its successor
 agree on them without being told.
+
+A label map can't hold segments that overlap. Such a segmentation stays BINARY, under the UIDs that
+follow all the same: so whatever refers to it is right whether or not its segments overlap.
 """
 
 from __future__ import annotations
@@ -35,15 +38,20 @@ def labelmap_uid(uid: str) -> str:
     return f"2.25.{uuid.uuid5(_NAMESPACE, uid).int}"
 
 
-def labelmap_class(sop_class_uid: str) -> str:
-    """The SOP class there."""
-    return LABELMAP_CLASS if sop_class_uid == SegmentationStorage else sop_class_uid
+def class_there(sop_class_uid: str, seg_class_uid: str) -> str:
+    """The SOP class of a result there, where segmentations are of this class."""
+    return seg_class_uid if sop_class_uid == SegmentationStorage else sop_class_uid
 
 
-def renamed(source: Dataset) -> Dataset:
-    """A copy of a report that refers to the label map; with a UID of its own, as it must have."""
+def has_overlap(seg: Dataset) -> bool:
+    """Whether segments overlap, as the segmentation says itself (0062,0013)."""
+    return bool(seg.get("SegmentsOverlap") == "YES")
+
+
+def renamed(source: Dataset, seg_class_uid: str = LABELMAP_CLASS) -> Dataset:
+    """A copy with a UID of its own, as it must have, that refers to what is there."""
     copied = deepcopy(source)
-    _rename_references(copied)
+    _rename_references(copied, seg_class_uid)
     _rename(copied)
     return copied
 
@@ -173,11 +181,11 @@ def _rename(made: Dataset) -> None:
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
 
 
-def _rename_references(made: Dataset) -> None:
+def _rename_references(made: Dataset, seg_class_uid: str) -> None:
     for item in _items(made):
         sop_class = str(item.get("ReferencedSOPClassUID", ""))
         if sop_class.startswith(_OURS):
-            item.ReferencedSOPClassUID = labelmap_class(sop_class)
+            item.ReferencedSOPClassUID = class_there(sop_class, seg_class_uid)
             item.ReferencedSOPInstanceUID = labelmap_uid(item.ReferencedSOPInstanceUID)
         listed = item.get("ReferencedSOPSequence", ())
         if "SeriesInstanceUID" in item and all(_is_ours(one) for one in listed) and listed:

@@ -11,11 +11,14 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
+from pydicom.uid import SegmentationStorage
 
 from willis_models.errors import ResultError
 from willis_service.adapters.dicom.labelmap import (
+    LABELMAP_CLASS,
     as_labelmap,
-    labelmap_class,
+    class_there,
+    has_overlap,
     labelmap_uid,
     renamed,
     verify_labelmap,
@@ -23,9 +26,11 @@ from willis_service.adapters.dicom.labelmap import (
 from willis_service.application.ports import ResultShelf
 from willis_service.domain.delivery import ResultObject
 from willis_service.domain.destinations import SegType
-from willis_service.domain.job import Job, ResultKind
+from willis_service.domain.job import DICOM_OBJECTS, Job, ResultKind
 
-_DICOM_KINDS = frozenset({ResultKind.SEG, ResultKind.SR, ResultKind.RETRACTION})
+_DICOM_KINDS = frozenset({*DICOM_OBJECTS, ResultKind.RETRACTION})
+_WITH_SEG = frozenset({ResultKind.SEG, ResultKind.SR, ResultKind.RETRACTION})
+"""What is another object where segmentations are label maps; parametric maps refer to none."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +51,38 @@ class ResultPacker:
             with path.open("rb") as stream:
                 return ResultObject(kind, hashlib.file_digest(stream, "sha256").hexdigest())
         sop_class, instance = _identity(path)
-        if seg is SegType.BINARY:
+        if seg is SegType.BINARY or kind not in _WITH_SEG:
             return ResultObject(kind, instance, sop_class)
-        return ResultObject(kind, labelmap_uid(instance), labelmap_class(sop_class))
+        there = class_there(sop_class, self._seg_class(job))
+        return ResultObject(kind, labelmap_uid(instance), there)
 
     def pack(self, job: Job, kind: ResultKind, seg: SegType) -> tuple[ResultObject, Path]:
         """The file to send, and what it is. Raises ResultError and OSError."""
         described = self.describe(job, kind, seg)
         path = self.shelf.path(job.id, kind)
-        if seg is SegType.BINARY or described.sop_class_uid is None:
+        if seg is SegType.BINARY or kind not in _WITH_SEG or described.sop_class_uid is None:
             return described, path
         target = self.outgoing / job.id / f"{described.object_id}.dcm"
         if not target.exists():
-            self._make(path, kind, target)
+            self._make(path, described, self._seg_class(job), target)
         return described, target
 
-    def _make(self, path: Path, kind: ResultKind, target: Path) -> None:
+    def _make(self, path: Path, described: ResultObject, seg_class: str, target: Path) -> None:
         source = dcmread(path)
-        made = as_labelmap(source) if kind is ResultKind.SEG else renamed(source)
-        content = _bytes(made)
-        if kind is ResultKind.SEG:
-            verify_labelmap(dcmread(BytesIO(content)), source)
+        if described.sop_class_uid != LABELMAP_CLASS:
+            self.keep(target, _bytes(renamed(source, seg_class)))
+            return
+        content = _bytes(as_labelmap(source))
+        verify_labelmap(dcmread(BytesIO(content)), source)
         self.keep(target, content)
+
+    def _seg_class(self, job: Job) -> str:
+        """Of this job's segmentation as a receiver of label maps gets it."""
+        if ResultKind.SEG not in job.results:
+            return LABELMAP_CLASS
+        path = self.shelf.path(job.id, ResultKind.SEG)
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["SegmentsOverlap"])
+        return str(SegmentationStorage) if has_overlap(header) else LABELMAP_CLASS
 
 
 def _identity(path: Path) -> tuple[str, str]:

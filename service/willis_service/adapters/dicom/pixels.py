@@ -135,8 +135,8 @@ def load(listing: SeriesListing, layout: StackLayout) -> LoadedPixels:
     planes = [plane for same in layout.positions for plane in same]
     slice_of = [k for k, same in enumerate(layout.positions) for _ in same]
     filling = _Filling(np.zeros(layout.shape, np.int16))
-    for plane, k, stored in zip(planes, slice_of, _decoded(listing, planes), strict=True):
-        filling.put(k, stored, _scale(listing.headers[plane.file], plane.frame))
+    for plane, k, stored in zip(planes, slice_of, decoded(listing, planes), strict=True):
+        filling.put(k, stored, scale_of(listing.headers[plane.file], plane.frame))
     return LoadedPixels(
         voxels=filling.voxels,
         duplicates_dropped=len(planes) - len(layout.positions),
@@ -145,8 +145,11 @@ def load(listing: SeriesListing, layout: StackLayout) -> LoadedPixels:
     )
 
 
-def _decoded(listing: SeriesListing, planes: Sequence[SlicePlane]) -> Iterator[Array]:
-    """The stored values of each plane in turn; files are opened one at a time."""
+def decoded(listing: SeriesListing, planes: Sequence[SlicePlane]) -> Iterator[Array]:
+    """The stored values of each plane in turn; files are opened one at a time.
+
+    Raises DecodingError.
+    """
     for file, run in groupby(planes, key=lambda plane: plane.file):
         wanted = list(run)
         frames = [plane.frame for plane in wanted]
@@ -187,7 +190,7 @@ def _pixel_source(path: Path, header: Dataset) -> Path | Dataset:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """From stored value to unit, and which stored values are padding (both ends included)."""
 
     slope: float
@@ -197,10 +200,12 @@ class _Scale:
 
     @property
     def is_whole(self) -> bool:
+        """Whether whole numbers stay whole."""
         return self.slope.is_integer() and self.intercept.is_integer()
 
 
-def _scale(header: Dataset, frame: int) -> _Scale:
+def scale_of(header: Dataset, frame: int) -> Scale:
+    """The scale of one image. Raises UnsuitableSeries where a CT image states none."""
     group = "PixelValueTransformationSequence"
     item = headers.group_item(header, group, "RescaleSlope", frame)
     slope = headers.number(item, "RescaleSlope")
@@ -212,7 +217,7 @@ def _scale(header: Dataset, frame: int) -> _Scale:
             "(RescaleSlope, RescaleIntercept)."
         )
     padding = _padding(header) if is_ct else None
-    return _Scale(slope or 1.0, intercept or 0.0, padding, is_ct)
+    return Scale(slope or 1.0, intercept or 0.0, padding, is_ct)
 
 
 def _padding(header: Dataset) -> tuple[float, float] | None:
@@ -233,7 +238,7 @@ class _Filling:
     refused_padding_hu: float | None = None
     _last: int = -1
 
-    def put(self, k: int, stored: Array, scale: _Scale) -> None:
+    def put(self, k: int, stored: Array, scale: Scale) -> None:
         """Put slice k; a second one for the same k must equal the first."""
         values, padded = self._in_units(stored, scale)
         if k == self._last:
@@ -245,23 +250,11 @@ class _Filling:
         self.padded += padded
         self._last = k
 
-    def _in_units(self, stored: Array, scale: _Scale) -> tuple[Array, int]:
-        values = _rescaled(stored, scale)
-        if not scale.has_air:
-            return _narrowed(values), 0
-        outside = values < AIR_HU
-        if scale.padding is not None:
-            outside |= self._declared_padding(stored, scale)
-        values[outside] = AIR_HU
-        return _narrowed(values), int(np.count_nonzero(outside))
-
-    def _declared_padding(self, stored: Array, scale: _Scale) -> Array:
-        low, high = scale.padding or (0.0, 0.0)
-        highest_hu = high * scale.slope + scale.intercept
-        if highest_hu > _HIGHEST_PADDING_HU:
-            self.refused_padding_hu = highest_hu
-            return np.zeros(stored.shape, bool)
-        return (stored >= low) & (stored <= high)
+    def _in_units(self, stored: Array, scale: Scale) -> tuple[Array, int]:
+        values, padded, refused_hu = in_units(stored, scale)
+        if refused_hu is not None:
+            self.refused_padding_hu = refused_hu
+        return _narrowed(values), padded
 
     def _check_same(self, k: int, values: Array) -> None:
         if not np.array_equal(self.voxels[k], values):
@@ -271,7 +264,28 @@ class _Filling:
             )
 
 
-def _rescaled(stored: Array, scale: _Scale) -> Array:
+def in_units(stored: Array, scale: Scale) -> tuple[Array, int, float | None]:
+    """One image in the modality's unit, int32 where exact, else float32.
+
+    Also how many of its voxels are padding and count as air, and a declared padding value (HU)
+    that was not applied since it lies among tissue.
+    """
+    values = _rescaled(stored, scale)
+    if not scale.has_air:
+        return values, 0, None
+    outside, refused_hu = values < AIR_HU, None
+    if scale.padding is not None:
+        low, high = scale.padding
+        highest_hu = high * scale.slope + scale.intercept
+        if highest_hu > _HIGHEST_PADDING_HU:
+            refused_hu = highest_hu
+        else:
+            outside |= (stored >= low) & (stored <= high)
+    values[outside] = AIR_HU
+    return values, int(np.count_nonzero(outside)), refused_hu
+
+
+def _rescaled(stored: Array, scale: Scale) -> Array:
     if scale.is_whole and stored.dtype.itemsize <= 2:
         return stored.astype(np.int32) * int(scale.slope) + int(scale.intercept)
     return stored.astype(np.float32) * np.float32(scale.slope) + np.float32(scale.intercept)

@@ -42,8 +42,8 @@ def read_series(source: SeriesListing | Iterable[Path]) -> DicomSeries:
     stack = SliceStack(
         loaded.voxels, layout.origins_lps, layout.row_step_lps, layout.column_step_lps
     )
-    items = tuple(_quality(listing, layout, loaded, stack))
-    acquisition = acquisition_of(listing.headers, _thickness_mm(layout), items)
+    items = tuple(quality_items(listing, layout, loaded, stack))
+    acquisition = acquisition_of(listing.headers, thickness_mm(layout), items)
     used = [same[0] for same in layout.positions]
     if multiframe:
         frames = tuple(plane.frame + 1 for plane in used)
@@ -68,15 +68,16 @@ def _is_multiframe(listing: SeriesListing) -> bool:
     return enhanced
 
 
-def _thickness_mm(layout: StackLayout) -> float | None:
+def thickness_mm(layout: StackLayout) -> float | None:
     """The largest slice thickness of the series: the one that the limits are about."""
     stated = [same[0].thickness_mm for same in layout.positions]
     return max((one for one in stated if one is not None), default=None)
 
 
-def _quality(
+def quality_items(
     listing: SeriesListing, layout: StackLayout, loaded: LoadedPixels, stack: SliceStack
 ) -> Iterator[QualityItem]:
+    """What was found on the way and could be put right, or is worth a warning."""
     header = listing.headers[0]
     if len(layout.positions) > 1:
         yield from _tilt_items(stack.tilt_deg, gantry_tilt_deg(header))

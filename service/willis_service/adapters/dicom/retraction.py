@@ -26,9 +26,8 @@ from willis_service.adapters.dicom.result_headers import (
     without_patient,
 )
 from willis_service.application.ports import ResultShelf
-from willis_service.domain.job import Job, ResultKind
+from willis_service.domain.job import DICOM_OBJECTS, Job, ResultKind
 
-_REJECTED = (ResultKind.SEG, ResultKind.SR)
 _NAMESPACE = uuid.UUID("0d1c3d0f-61f5-5a43-8a5e-6f0b2c9f3b77")
 
 
@@ -42,7 +41,7 @@ class WriteRetraction:
 
     def __call__(self, job: Job, reason: str, now: datetime) -> None:
         """Make it durable. Raises NotReady where the files are gone."""
-        kinds = [kind for kind in _REJECTED if kind in job.results]
+        kinds = [kind for kind in DICOM_OBJECTS if kind in job.results]
         try:
             rejected = [_header(self.shelf.path(job.id, kind)) for kind in kinds]
         except FileNotFoundError as error:

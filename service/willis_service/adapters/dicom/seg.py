@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from willis_models.codes import ANATOMICAL_STRUCTURE, BRAIN, LATERALITY, Code
+from willis_models.codes import (
+    ABNORMAL_STRUCTURE,
+    ANATOMICAL_STRUCTURE,
+    BRAIN,
+    LATERALITY,
+    Code,
+)
 from willis_models.errors import ResultError
 from willis_models.findings import INTENDED_USE_STATEMENT, ModelIdentity, SegmentFinding
 from willis_models.pipelines.base import Analysis
 from willis_service.adapters.dicom.concepts import coded
+from willis_service.adapters.dicom.layers import layers_of, stacked
 from willis_service.adapters.dicom.result_headers import (
     RESEARCH_USE_DESCRIPTION,
     Equipment,
@@ -28,9 +35,9 @@ from willis_service.adapters.dicom.result_headers import (
     local_time,
     plain_text,
     result_identity,
-    without_patient,
 )
 from willis_service.adapters.dicom.series import DicomSeries
+from willis_service.adapters.dicom.source_images import name_source_frames, source_images
 
 Labels = NDArray[np.uint8]
 
@@ -50,23 +57,26 @@ def write_seg(
 ) -> Dataset | None:
     """A BINARY SEG with one segment for each of the findings' segments, numbered as the labels.
 
+    Segments of different layers may overlap, which BINARY allows.
+
     Returns None where no structure has a voxel: a SEG without content says nothing that the SR
     does not say better. A single segment without a voxel keeps its description, which says so,
     and has no frame, so that numbers stay equal to the label map's values. ``predecessor`` is the
     SR of the result that this one amends.
     """
-    findings, labels, model = analysis.findings, analysis.labels, analysis.findings.model
-    if labels is None or model is None:
+    findings, model = analysis.findings, analysis.findings.model
+    if analysis.labels is None or model is None:
         raise ResultError("A SEG needs a label map and the model that made it.")
-    if not labels.any():
+    layers = layers_of(analysis)
+    if not any(layer.any() for layer in layers):
         return None
     identity = result_identity(series.headers, findings, equipment, predecessor)
     moment = local_time(created, series.headers[0])
     seg = hd.seg.Segmentation(
-        source_images=[without_patient(header) for header in series.headers],
-        pixel_array=_in_source_order(labels, series),
+        source_images=source_images(series),
+        pixel_array=stacked(layers, len(findings.segments)),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(findings.segments, labels, model, identity),
+        segment_descriptions=_descriptions(findings.segments, layers, model, identity),
         omit_empty_frames=True,
         content_label=_CONTENT_LABEL.format(pipeline=findings.pipeline.upper())[:16],
         content_description=RESEARCH_USE_DESCRIPTION,
@@ -75,13 +85,19 @@ def write_seg(
         **common_arguments("seg", SERIES_OFFSET, identity, equipment, model, moment),
     )
     complete_result(seg, series.headers[0], moment)
-    _fix_dimension_uid(seg, identity)
+    fix_dimension_uid(seg, identity.uid("seg", "dimension"))
+    name_source_frames(seg, series)
     return seg
 
 
 def tracking(segment: SegmentFinding, identity: ResultIdentity) -> tuple[str, str]:
     """Tracking identifier and UID of a segment, the same in SEG and SR."""
     return segment.key, str(identity.uid("tracking", segment.key))
+
+
+def category(segment: SegmentFinding) -> Code:
+    """Whether the segment is a part of the body or something abnormal in it."""
+    return ABNORMAL_STRUCTURE if segment.kind == "lesion" else ANATOMICAL_STRUCTURE
 
 
 def segments_with_frames(seg: Dataset) -> frozenset[int]:
@@ -94,22 +110,13 @@ def segments_with_frames(seg: Dataset) -> frozenset[int]:
     )
 
 
-def _in_source_order(labels: Labels, series: DicomSeries) -> Labels:
-    """The labels one plane for each source image or frame, which is how highdicom pairs them."""
-    if series.frame_numbers is None:
-        return labels
-    planes = np.zeros((int(series.headers[0].NumberOfFrames), *labels.shape[1:]), np.uint8)
-    planes[np.array(series.frame_numbers) - 1] = labels
-    return planes
-
-
 def _descriptions(
     segments: Sequence[SegmentFinding],
-    labels: Labels,
+    layers: Sequence[Labels],
     model: ModelIdentity,
     identity: ResultIdentity,
 ) -> list[SegmentDescription]:
-    found = set(np.unique(labels).tolist())
+    found = set().union(*(np.unique(layer).tolist() for layer in layers))
     algorithm = algorithm_identification(model)
     return [
         _description(segment, segment.number in found, algorithm, tracking(segment, identity))
@@ -126,7 +133,7 @@ def _description(
     item = SegmentDescription(
         segment_number=segment.number,
         segment_label=plain_text(segment.label)[:_LONG_STRING],
-        segmented_property_category=coded(ANATOMICAL_STRUCTURE),
+        segmented_property_category=coded(category(segment)),
         segmented_property_type=coded(segment.structure),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm,
@@ -161,8 +168,7 @@ def algorithm_identification(model: ModelIdentity) -> hd.AlgorithmIdentification
     )
 
 
-def _fix_dimension_uid(seg: Dataset, identity: ResultIdentity) -> None:
+def fix_dimension_uid(result: Dataset, uid: str) -> None:
     """highdicom draws this UID at random; a rerun must give the same object."""
-    uid = identity.uid("seg", "dimension")
-    for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
+    for item in (*result.DimensionOrganizationSequence, *result.DimensionIndexSequence):
         item.DimensionOrganizationUID = uid

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from willis_models.errors import NoSuitableSeries, WillisError, WrongModality
+from willis_models.errors import NoSuitableSeries, WillisError
 from willis_models.pipelines.base import Role
-from willis_service.adapters.dicom import headers
-from willis_service.adapters.dicom.acquisition import kernel
 from willis_service.adapters.dicom.files import SeriesListing
-from willis_service.adapters.dicom.geometry import planes_of
-from willis_service.adapters.dicom.kernels import Sharpness, sharpness
-from willis_service.adapters.dicom.suitability import (
-    Reason,
-    is_localizer_image,
-    reason_against,
-)
+from willis_service.adapters.dicom.reasons import Reason
+from willis_service.adapters.dicom.selection_errors import Missing, nothing_fits, nothing_suffices
+from willis_service.adapters.dicom.series_groups import with_groups
+from willis_service.adapters.dicom.series_merits import preference, why_chosen
+from willis_service.adapters.dicom.series_names import called, kind_of
+from willis_service.adapters.dicom.suitability import is_localizer_image, reason_against
 from willis_service.domain.rules import Rule
-
-_THICKEST_PREFERRED_MM = 5.5
-_WHOLE_HEAD_MM = 120.0
-_REASONABLE_SLICES = 300
-_SOFT_FIRST: dict[Sharpness, int] = {"soft": 0, "unknown": 1, "sharp": 2}
-
 
 Ruling = Callable[[SeriesListing, Role], Rule | str]
 """The rule that gives a series a role, or why none does."""
@@ -66,48 +55,65 @@ class Selection:
     error: WillisError | None = None
 
 
-def select_series(listings: Iterable[SeriesListing], roles: tuple[Role, ...]) -> Selection:
+def select_series(
+    listings: Iterable[SeriesListing],
+    roles: Sequence[Role],
+    needs: Sequence[frozenset[str]] = (),
+) -> Selection:
     """Choose the best series for each role.
 
-    Raises NoSuitableSeries where a required role stays empty or the files belong to several
-    studies, or the one named error that stands against every candidate (ContrastGiven,
-    LossyPixels, TooFewSlices, ...).
+    Raises NoSuitableSeries where a required role stays empty, where none of ``needs`` (sets of
+    roles that each suffice) is full, or where the files belong to several studies; or the one named
+    error that stands against every candidate (ContrastGiven, LossyPixels, TooFewSlices, ...).
     """
-    selection = consider_series(listings, roles)
+    selection = consider_series(listings, roles, needs)
     if selection.error is not None:
         raise selection.error
     return selection
 
 
 def consider_series(
-    listings: Iterable[SeriesListing], roles: Sequence[Role], ruling: Ruling | None = None
+    listings: Iterable[SeriesListing],
+    roles: Sequence[Role],
+    needs: Sequence[frozenset[str]] = (),
+    ruling: Ruling | None = None,
 ) -> Selection:
     """As ``select_series``, with the error in the answer; rules decide first where they are given.
 
     A series takes a role when a rule gives it and nothing speaks against it. Of several, the rule
-    of the lowest rank decides, then the merits of the series.
+    of the lowest rank decides, then the merits of the series. Series that are one acquisition are
+    taken as one (``series_groups``).
     """
-    listings = tuple(listings)
+    listings = with_groups(listings)
     error = _of_several_studies(listings)
     remaining = [part for listing in listings for part in _without_localizers(listing)]
     chosen: dict[str, Chosen] = {}
     candidates: dict[str, Sequence[SeriesListing]] = {}
     reasons: dict[int, tuple[SeriesListing, Reason]] = {}
+    missing: dict[str, Missing] = {}
     for role in roles:
         ruled = {id(one): ruling(one, role) if ruling else None for one in remaining}
         candidates[role.name] = [one for one in remaining if not isinstance(ruled[id(one)], str)]
         against = {id(one): (one, _reason(one, role, ruled[id(one)])) for one in remaining}
         fitting = [one for one, reason in against.values() if reason is None]
         refused = {key: (one, why) for key, (one, why) in against.items() if why is not None}
-        if not fitting and role.required:
-            error = error or _nothing_fits(role, list(refused.values()))
+        if not fitting:
+            missing[role.name] = Missing(role, tuple(refused.values()))
+            if role.required:
+                error = error or nothing_fits(missing[role.name])
         if fitting:
-            best = min(fitting, key=lambda one: (_rank(ruled[id(one)]), *_preference(one)))
+            best = min(fitting, key=lambda one: (_rank(ruled[id(one)]), *preference(one, role)))
             rule = _as_rule(ruled[id(best)])
-            chosen[role.name] = Chosen(best, _why(best, len(fitting), rule), rule)
+            chosen[role.name] = Chosen(best, why_chosen(best, len(fitting), rule), rule)
             refused |= {id(one): (one, _worse(best)) for one in fitting if one is not best}
             remaining = [one for one in remaining if one is not best]
         reasons = refused | reasons
+    error = error or nothing_suffices(needs, missing)
+    surplus = () if error else _surplus(needs, chosen, roles)
+    for name in surplus:
+        spare = chosen.pop(name).listing
+        remaining.append(spare)
+        reasons[id(spare)] = (spare, Reason("NOT_NEEDED", "fits, but is not needed beside others"))
     aside = (reasons[id(one)] for one in remaining if id(one) in reasons)
     set_aside = tuple(_set_aside(one, reason) for one, reason in aside)
     return Selection(chosen, set_aside, candidates, error)
@@ -150,25 +156,17 @@ def _without_localizers(listing: SeriesListing) -> Iterator[SeriesListing]:
         )
 
 
-def _nothing_fits(role: Role, refused: list[tuple[SeriesListing, Reason]]) -> WillisError:
-    """The named error if only one stands against all candidates, else all reasons in one.
-
-    What can't be a candidate at all (a localizer, a report) does not count; another modality
-    counts only where there is nothing else.
-    """
-    named = {reason.error for _, reason in refused if reason.error is not None}
-    candidates = named - {WrongModality} or named
-    technical = any(reason.error is None and _is_candidate(reason) for _, reason in refused)
-    summary = "; ".join(f"{called(one)}: {reason.text}" for one, reason in refused)
-    message = f"No series fits as {role.title}. {summary or 'There is no series at all'}."
-    if len(candidates) == 1 and not technical:
-        return candidates.pop()(message)
-    return NoSuitableSeries(message)
-
-
-def _is_candidate(reason: Reason) -> bool:
-    """Whether a series with this reason was a scan of the right kind all the same."""
-    return reason.code in {"DYNAMIC_SERIES", "NOT_AXIAL", "DERIVED_IMAGE"}
+def _surplus(
+    needs: Sequence[frozenset[str]], chosen: Mapping[str, Chosen], roles: Sequence[Role]
+) -> list[str]:
+    """Roles that only stand for another way to the same: ready maps beside the series itself."""
+    full = next((need for need in needs if need <= chosen.keys()), None)
+    if full is None:
+        return []
+    kinds = {role.name: role.kind for role in roles}
+    others = {kinds[name] for need in needs if need != full for name in need}
+    others -= {kinds[name] for name in full} | {"volume"}
+    return [name for name in chosen if kinds[name] in others]
 
 
 def _set_aside(listing: SeriesListing, reason: Reason) -> SetAside:
@@ -182,79 +180,5 @@ def _set_aside(listing: SeriesListing, reason: Reason) -> SetAside:
     )
 
 
-def kind_of(listing: SeriesListing) -> str:
-    """``CT, 32 images``."""
-    if not listing.is_readable:
-        return _counted(len(listing.files), "file")
-    return f"{listing.modality or 'unknown modality'}, {_counted(listing.image_count, 'image')}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def called(listing: SeriesListing) -> str:
-    """``Series 2 (CT, 32 images)``."""
-    number = listing.series_number
-    name = "Series without number" if number is None else f"Series {number}"
-    return f"{name if listing.is_readable else 'Other'} ({kind_of(listing)})"
-
-
 def _worse(best: SeriesListing) -> Reason:
     return Reason("LESS_SUITABLE", f"fits, but {called(best).lower()} was preferred")
-
-
-@dataclass(frozen=True)
-class _Merits:
-    """What speaks for a series that fits."""
-
-    is_original: bool
-    kernel: str | None
-    thickness_mm: float
-    coverage_mm: float
-    slices: int
-
-
-def _merits(listing: SeriesListing) -> _Merits:
-    header = listing.headers[0]
-    planes = [plane for one in listing.headers for plane in planes_of(one)]
-    normal = np.cross(planes[0].row_lps, planes[0].column_lps)
-    distances = [float(plane.origin_lps @ normal) for plane in planes]
-    coverage_mm = max(distances) - min(distances)
-    step_mm = coverage_mm / max(len(planes) - 1, 1)
-    kinds = headers.texts(header, "ImageType")[:2]
-    return _Merits(
-        is_original=kinds == ("ORIGINAL", "PRIMARY"),
-        kernel=kernel(header),
-        thickness_mm=planes[0].thickness_mm or step_mm,
-        coverage_mm=coverage_mm,
-        slices=len(planes),
-    )
-
-
-def _preference(listing: SeriesListing) -> tuple[float, ...]:
-    """Smaller is better: original, soft kernel, whole head, not thick, many slices, first."""
-    merits = _merits(listing)
-    within_reason = min(merits.slices, _REASONABLE_SLICES)
-    return (
-        not merits.is_original,
-        _SOFT_FIRST[sharpness(merits.kernel)],
-        -min(merits.coverage_mm, _WHOLE_HEAD_MM) // 10,
-        merits.thickness_mm > _THICKEST_PREFERRED_MM,
-        -within_reason,
-        merits.slices - within_reason,
-        listing.series_number or 0,
-    )
-
-
-def _why(listing: SeriesListing, fitting: int, rule: Rule | None) -> str:
-    merits = _merits(listing)
-    origin = "original" if merits.is_original else "derived"
-    soft = {"soft": "soft-tissue kernel", "sharp": "sharp kernel", "unknown": "kernel"}
-    used = f"{soft[sharpness(merits.kernel)]} {merits.kernel or 'not stated'}"
-    choice = "the only series that fits" if fitting == 1 else f"the best of {fitting} that fit"
-    given = "" if rule is None else f"rule '{rule.name}'; "
-    return (
-        f"{called(listing)}: {given}{choice}; {origin} images, {used}, slices of "
-        f"{merits.thickness_mm:g} mm covering {merits.coverage_mm:.0f} mm."
-    )

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from pydicom import Dataset
 
 from willis_models.errors import GeometryError
+from willis_models.pipelines.base import RoleKind
 from willis_service.adapters.dicom import headers
+from willis_service.adapters.dicom.dynamic_layout import SAME_POSITION_MM
 from willis_service.adapters.dicom.files import SeriesListing
-from willis_service.adapters.dicom.geometry import SlicePlane, StackLayout, arrange, gaps_in
+from willis_service.adapters.dicom.geometry import (
+    ONE_POSITION_MM,
+    SlicePlane,
+    StackLayout,
+    arrange,
+    gaps_in,
+)
 from willis_service.domain.completeness import Moment, Place, SeriesShape
 
 _TIMES = (
@@ -24,11 +32,17 @@ _TIMES = (
     "AcquisitionNumber",
 )
 
+_SAME_POSITION_MM: Mapping[RoleKind, float] = {
+    "volume": ONE_POSITION_MM,
+    "map": ONE_POSITION_MM,
+    "dynamic": SAME_POSITION_MM,
+}
 
-def shape_of(listing: SeriesListing) -> SeriesShape | None:
+
+def shape_of(listing: SeriesListing, kind: RoleKind = "volume") -> SeriesShape | None:
     """The shape of a series; None where its images don't make one stack."""
     try:
-        layout = arrange(listing.headers)
+        layout = arrange(listing.headers, _SAME_POSITION_MM[kind])
     except GeometryError:
         return None
     return SeriesShape(

@@ -1,4 +1,4 @@
-"""Findings as a Comprehensive 3D SR, TID 1500: scores, regions with their evidence, quality."""
+"""Findings as a Comprehensive 3D SR, TID 1500: scores, segments, numbers, vessels, quality."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ from willis_service.adapters.dicom.result_headers import (
 )
 from willis_service.adapters.dicom.sr_evaluations import evaluations, language
 from willis_service.adapters.dicom.sr_groups import Group, region_group, score_group
+from willis_service.adapters.dicom.sr_perfusion import (
+    motion_group,
+    study_group,
+    vessel_group,
+    vessels_of,
+)
 
 SERIES_OFFSET = 2
 _PROCEDURES: dict[str, DicomCode] = {
@@ -53,18 +59,20 @@ def write_sr(
     *,
     created: datetime,
     predecessor: Dataset | None = None,
+    maps: Sequence[Dataset] = (),
 ) -> Dataset:
     """The structured report of one analysis, in the study of ``headers``.
 
     ``headers`` are those of the analysed series; for a rejected study for which no series could
-    be chosen, any image of the study. ``predecessor`` is the SR that this one amends.
+    be chosen, any image of the study. ``predecessor`` is the SR that this one amends; ``maps`` are
+    the parametric maps of the same analysis, evidence like the images.
     A rejected study's SR says so, with the reason and without numbers, and is marked PARTIAL:
     what was asked for is not in it. Nobody has verified either kind.
     """
     findings, source = analysis.findings, headers[0]
     identity = result_identity(headers, findings, equipment, predecessor)
     moment = local_time(created, source)
-    evidence = [*headers, *([] if seg is None else [seg])]
+    evidence = [*headers, *([] if seg is None else [seg]), *maps]
     sr = Comprehensive3DSR(
         evidence=[of_known_class(without_patient(header)) for header in evidence],
         content=_content(findings, source, seg, identity, equipment),
@@ -129,7 +137,13 @@ def _groups(
     regions = [
         region_group(segment, source, seg, identity, algorithm) for segment in findings.segments
     ]
-    return [*scores, *regions]
+    study = [study_group(findings.measurements, identity, algorithm)]
+    vessels = [
+        vessel_group(curve, source, identity, algorithm) for curve in vessels_of(findings.perfusion)
+    ]
+    motion = findings.perfusion.motion if findings.perfusion is not None else None
+    moved = [] if motion is None else [motion_group(motion, identity, algorithm)]
+    return [*scores, *regions, *(study if findings.measurements else []), *vessels, *moved]
 
 
 def _algorithm(model: ModelIdentity) -> AlgorithmIdentification:

@@ -1,4 +1,4 @@
-"""The SR's Qualitative Evaluations: intended use, rejection, side, quality items, limits."""
+"""The SR's Qualitative Evaluations: intended use, rejection, side, criteria, quality, limits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from highdicom.sr import (
 
 from willis_models.codes import (
     AMENDMENT,
+    CRITERION,
+    CRITERION_OUTCOMES,
     INTENDED_USE,
     LATERALITY,
     LIMIT,
+    PERFUSION_METHOD,
     QUALITY_ITEM,
     QUALITY_MESSAGE,
     QUALITY_OUTCOME,
@@ -27,7 +30,13 @@ from willis_models.codes import (
     Code,
     reason,
 )
-from willis_models.findings import Findings, QualityItem, Rejection, SideSelection
+from willis_models.findings import (
+    Criterion,
+    Findings,
+    QualityItem,
+    Rejection,
+    SideSelection,
+)
 from willis_service.adapters.dicom.concepts import QUALITATIVE_EVALUATIONS, coded
 from willis_service.adapters.dicom.result_headers import plain_text
 
@@ -56,6 +65,9 @@ def evaluations(findings: Findings) -> ContainerContentItem:
         items.append(_rejection(findings.rejection))
     if findings.side_selection is not None:
         items.append(_side(findings.side_selection))
+    if findings.perfusion is not None:
+        items.append(_text(PERFUSION_METHOD, findings.perfusion.method))
+        items += [_criterion(one) for one in findings.perfusion.criteria]
     items += [_quality(item) for item in findings.quality]
     items += [_text(LIMIT, limit) for limit in findings.limits]
     container.ContentSequence = ContentSequence(items)
@@ -73,6 +85,18 @@ def _side(selection: SideSelection) -> ContentItem:
         return _text(SIDE_SELECTION, selection.how)
     item = _code(SIDE_SELECTION, LATERALITY[selection.side])
     item.ContentSequence = ContentSequence([_text(SIDE_SELECTION, selection.how, _PROPERTY)])
+    return item
+
+
+def criterion_text(criterion: Criterion) -> str:
+    """Which rule of which trial, and why the outcome is what it is."""
+    return f"{criterion.trial} ({criterion.rule}): {criterion.why}"
+
+
+def _criterion(criterion: Criterion) -> ContentItem:
+    """Volumes against a trial's rule. Nothing here says whether anybody is eligible."""
+    item = _code(CRITERION, CRITERION_OUTCOMES[criterion.outcome])
+    item.ContentSequence = ContentSequence([_text(CRITERION, criterion_text(criterion), _PROPERTY)])
     return item
 
 

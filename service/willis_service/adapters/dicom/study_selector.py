@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,11 @@ from willis_service.adapters.dicom.files import SeriesListing, read_header, scan
 from willis_service.adapters.dicom.header_cache import HeaderCache
 from willis_service.adapters.dicom.kernels import sharpness
 from willis_service.adapters.dicom.ruling import Ruling, Senders
+from willis_service.adapters.dicom.series_names import called, kind_of
 from willis_service.adapters.dicom.series_selection import (
     Chosen,
     Selection,
-    called,
     consider_series,
-    kind_of,
 )
 from willis_service.adapters.dicom.series_shape import shape_of
 from willis_service.application.ports import Choice, SeriesNote
@@ -36,7 +35,7 @@ from willis_service.domain.rules import RuleSet
 
 _MOST_REASONS = 20
 # Series that may take the role after all once they are whole.
-_RIVALS = frozenset({"LESS_SUITABLE", "TOO_FEW_SLICES"})
+_RIVALS = frozenset({"LESS_SUITABLE", "TOO_FEW_SLICES", "TOO_FEW_TIME_POINTS"})
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,11 @@ class StudySelector:
         """The choice among these files, each with its sender's AE title where that is known."""
         listings = scan(files, read_header if self.cache is None else self.cache.read)
         ruling = Ruling(self.rules, pipeline.name, files)
-        ruled = consider_series(listings, pipeline.roles, ruling)
-        is_asked_for = _is_asked_for(ruled, pipeline.roles)
+        needs = pipeline.needs
+        ruled = consider_series(listings, pipeline.roles, needs, ruling)
+        is_asked_for = _is_asked_for(ruled, pipeline)
         # Asked for by name, a pipeline takes what fits best whether or not a rule knows it.
-        selection = ruled if is_asked_for else consider_series(listings, pipeline.roles)
+        selection = ruled if is_asked_for else consider_series(listings, pipeline.roles, needs)
         chosen = [one.listing for one in selection.chosen.values()]
         rules = [one.rule for one in selection.chosen.values() if one.rule is not None]
         is_urgent = any(rule.priority is Priority.URGENT for rule in rules)
@@ -64,7 +64,8 @@ class StudySelector:
             files=_files_of(chosen if selection.error is None else _candidates(selection)),
             watched=_files_of([*chosen, *_rivals(selection)]),
             is_asked_for=is_asked_for,
-            verdict=_verdict(selection, pipeline.roles, ruling),
+            verdict=_verdict(selection, pipeline, ruling),
+            roles=_files_by_role(selection),
             rules=tuple(rule.name for rule in rules),
             priority=Priority.URGENT if is_urgent else Priority.ROUTINE,
             problem=_problem(selection.error),
@@ -78,10 +79,22 @@ class StudySelector:
             self.cache.forget(files)
 
 
-def _is_asked_for(ruled: Selection, roles: Sequence[Role]) -> bool:
-    """Whether a rule gives a series to one of the roles without which the pipeline can't run."""
-    needed = [role for role in roles if role.required] or roles
-    return any(ruled.candidates[role.name] for role in needed)
+def _is_asked_for(ruled: Selection, pipeline: Pipeline) -> bool:
+    """Whether a rule gives a series to one of the roles that can make the pipeline run."""
+    needed = _needed(pipeline) or {role.name for role in pipeline.roles}
+    return any(ruled.candidates[name] for name in needed)
+
+
+def _needed(pipeline: Pipeline) -> frozenset[str]:
+    """The roles that are part of a set which suffices."""
+    return frozenset().union(*pipeline.sufficient)
+
+
+def _files_by_role(selection: Selection) -> Mapping[str, tuple[Path, ...]]:
+    """What the worker reads for each role; nothing where it is to meet the error again."""
+    if selection.error is not None:
+        return {}
+    return {role: tuple(chosen.listing.files) for role, chosen in selection.chosen.items()}
 
 
 def _problem(error: WillisError | None) -> str | None:
@@ -102,28 +115,39 @@ def _files_of(listings: Sequence[SeriesListing]) -> tuple[Path, ...]:
     return tuple(file for listing in listings for file in listing.files)
 
 
-def _verdict(selection: Selection, roles: Sequence[Role], ruling: Ruling) -> Verdict:
-    """Complete when every role's series is, and no other series is still on its way."""
+def _verdict(selection: Selection, pipeline: Pipeline, ruling: Ruling) -> Verdict:
+    """Complete when every role's series is, and no other series is still on its way.
+
+    The basis is that of the first role. Of ready maps all have to be
+    there, though some of them suffice.
+    """
     if selection.error is not None:
         return Lack.NO_SERIES
-    by_name = {role.name: role for role in roles}
-    verdicts = [_of_role(one, by_name[name], ruling) for name, one in selection.chosen.items()]
+    roles = {role.name: role for role in pipeline.roles}
+    needed = _needed(pipeline)
+    verdicts = [
+        _of_role(one, roles[name], ruling, name in needed) for name, one in selection.chosen.items()
+    ]
     lack = next((one for one in verdicts if isinstance(one, Lack)), None)
     if lack is not None:
         return lack
+    maps = {name for name, role in roles.items() if role.kind == "map"}
+    if 0 < len(maps & selection.chosen.keys()) < len(maps):
+        return Lack.OTHER_MAPS
     if any(_is_unfinished(aside.listing) for aside in selection.set_aside if aside.code in _RIVALS):
         return Lack.OTHER_SERIES
     return next((one for one in verdicts if isinstance(one, Basis)), Lack.NO_SERIES)
 
 
-def _of_role(chosen: Chosen, role: Role, ruling: Ruling) -> Verdict:
-    shape = shape_of(chosen.listing)
+def _of_role(chosen: Chosen, role: Role, ruling: Ruling, is_needed: bool) -> Verdict:
+    shape = shape_of(chosen.listing, role.kind)
     if shape is None:
         return Lack.NO_GEOMETRY
-    verdict = judge(shape, protocol_of(role.name, role.modality))
+    verdict = judge(shape, protocol_of(role.kind, role.modality))
     is_first = chosen.rule is None or ruling.is_first_choice(chosen.rule, role)
-    is_sharp = sharpness(kernel(chosen.listing.headers[0])) == "sharp"
-    if isinstance(verdict, Basis) and (is_sharp or not is_first):
+    is_volume = role.kind == "volume"
+    is_sharp = is_volume and sharpness(kernel(chosen.listing.headers[0])) == "sharp"
+    if is_needed and isinstance(verdict, Basis) and (is_sharp or not is_first):
         return Lack.BETTER_MAY_FOLLOW
     return verdict
 

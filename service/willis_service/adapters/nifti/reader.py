@@ -1,4 +1,4 @@
-"""A NIfTI image in any orientation as a slice stack, and label maps back on its own grid."""
+"""A NIfTI image in any orientation as a slice stack, and results back on its own grid."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _CODES_AGREE = 1e-2
 _SHEARED_COSINE = 0.7
 # Air around a head: without any, the values are hardly Hounsfield units.
 _AIR_BELOW_HU = -500
-_MALFORMED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError)
+MALFORMED = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError)
 
 
 @dataclass(frozen=True)
-class _Axes:
+class Axes:
     """How the file's axes become a stack's: ``order`` for transposing, then ``flip`` along z."""
 
     order: tuple[int, int, int]
@@ -43,49 +43,59 @@ def read_nifti(path: Path) -> InputImage:
     Raises DecodingError where it is no NIfTI file, UnsuitableSeries where it has more than three
     dimensions, GeometryError where it does not say which side is left.
     """
-    image = _open(path)
-    affine_lps = _affine_lps(image)
-    axes = _stack_axes(affine_lps)
-    voxels, padded = _hounsfield(_decoded(image))
-    stack = _stack(voxels, affine_lps, axes)
+    image = open_image(path)
+    affine_lps = affine_lps_of(image)
+    axes = stack_axes(affine_lps)
+    voxels, padded = _hounsfield(decoded(image))
+    stack = stack_of(voxels, affine_lps, axes)
     return InputImage(stack, Acquisition(modality="CT", source_items=_quality(voxels, padded)))
 
 
-def write_labels_like(path: Path, labels: NDArray[np.uint8], source: Path) -> None:
-    """Write labels (z, y, x) of the stack read from ``source`` as NIfTI on the source's own grid.
+def write_like(path: Path, values: Array, source: Path) -> None:
+    """Write values of the stack read from ``source`` as NIfTI on the source's own grid.
 
-    Raises GeometryError where the labels don't fit that grid.
+    ``values`` (z, y, x), or (n, z, y, x) for several volumes; labels as uint8, maps as float32.
+    Raises GeometryError where they don't fit that grid.
     """
-    image = _open(source)
-    axes = _stack_axes(_affine_lps(image))
-    in_stack_order = labels[::-1] if axes.flip else labels
-    restored = in_stack_order.transpose(np.argsort(axes.order))
-    if restored.shape != image.shape[:3]:
-        raise GeometryError(f"Labels of {labels.shape} don't fit the image {image.shape[:3]}.")
+    image: Any = nib.load(source, mmap=False)
+    axes = stack_axes(affine_lps_of(image))
+    volumes = [_restored(volume, axes) for volume in values.reshape(-1, *values.shape[-3:])]
+    if volumes[0].shape != image.shape[:3]:
+        raise GeometryError(f"Values of {values.shape} don't fit the image {image.shape[:3]}.")
     header = nib.Nifti1Header()
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(values.dtype)
     header.set_xyzt_units("mm")
-    written = nib.Nifti1Image(np.ascontiguousarray(restored), image.affine, header)
+    stored = volumes[0] if values.ndim == 3 else np.stack(volumes, axis=-1)
+    written = nib.Nifti1Image(np.ascontiguousarray(stored), image.affine, header)
     written.set_sform(image.affine, code=1)
     written.set_qform(image.affine, code=1, strip_shears=True)
     nib.save(written, path)
 
 
-def _open(path: Path) -> Any:
-    """The image with its data still on disk, checked for three dimensions."""
+def _restored(volume: Array, axes: Axes) -> Array:
+    """A volume of the stack in the order of the file's axes."""
+    in_stack_order = volume[::-1] if axes.flip else volume
+    return in_stack_order.transpose(np.argsort(axes.order))
+
+
+def open_image(path: Path, dimensions: int = 3) -> Any:
+    """The image with its data still on disk, checked for three dimensions, or four.
+
+    Raises DecodingError, UnsuitableSeries.
+    """
     try:
         # Not memory-mapped: a file that shrinks while it is read would kill the process.
         image = nib.load(path, mmap=False)
     except FileNotFoundError:
         raise
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise DecodingError("The file is not a readable NIfTI file.") from error
     if not isinstance(image, nib.Nifti1Image):
         raise DecodingError("The file is an image, but not a NIfTI file.")
-    if len(image.shape) < 3 or any(size != 1 for size in image.shape[3:]):
+    if len(image.shape) < dimensions or any(size != 1 for size in image.shape[dimensions:]):
+        names = {3: "one three-dimensional image", 4: "an image in time, with four dimensions,"}
         raise UnsuitableSeries(
-            f"The NIfTI image has {_times(image.shape)} values; one three-dimensional image is "
-            "expected."
+            f"The NIfTI image has {_times(image.shape)} values; {names[dimensions]} is expected."
         )
     if image.get_data_dtype().fields is not None:
         raise UnsuitableSeries("The NIfTI image is in colour; it holds no measured density.")
@@ -96,7 +106,7 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(str(size) for size in shape)
 
 
-def _decoded(image: Any) -> Array:
+def decoded(image: Any) -> Array:
     """The values with the file's scaling applied, three-dimensional."""
     is_plain = image.dataobj.slope == 1 and image.dataobj.inter == 0
     try:
@@ -104,12 +114,12 @@ def _decoded(image: Any) -> Array:
             values = np.asarray(image.dataobj)
         else:
             values = np.asarray(image.get_fdata(caching="unchanged", dtype=np.float32))
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise DecodingError("The NIfTI file ends before its image does.") from error
     return np.asarray(values.reshape(image.shape[:3]))
 
 
-def _affine_lps(image: Any) -> Floats:
+def affine_lps_of(image: Any) -> Floats:
     """From the file's (i, j, k) to LPS mm; refused where the file leaves left and right open."""
     sform, s_code = image.header.get_sform(coded=True)
     qform, q_code = image.header.get_qform(coded=True)
@@ -138,7 +148,7 @@ def _directions(affine: Floats) -> Floats:
     return np.asarray(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
 
 
-def _stack_axes(affine_lps: Floats) -> _Axes:
+def stack_axes(affine_lps: Floats) -> Axes:
     """z the axis closest to superior-inferior, x the one closest to left-right, y the third."""
     directions = np.abs(_directions(affine_lps))
     z = int(directions[2].argmax())
@@ -146,10 +156,11 @@ def _stack_axes(affine_lps: Floats) -> _Axes:
     order = (z, 3 - z - x, x)
     slice_step, column_step, row_step = (affine_lps[:3, axis] for axis in order)
     flip = float(np.cross(row_step, column_step) @ slice_step) < 0
-    return _Axes(order, flip)
+    return Axes(order, flip)
 
 
-def _stack(voxels: Array, affine_lps: Floats, axes: _Axes) -> SliceStack:
+def stack_of(voxels: Array, affine_lps: Floats, axes: Axes) -> SliceStack:
+    """Voxels in the order of the file's axes as a stack."""
     steps = affine_lps[:, [*axes.order, 3]]
     return SliceStack.from_volume(Volume(voxels.transpose(axes.order), steps))
 

@@ -6,20 +6,30 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 
 from willis_models.findings import Findings
 from willis_service.adapters.rest.schemas import JobId, JobList, JobReply
 from willis_service.application.ports import JobDesk
-from willis_service.domain.job import JobState, ResultKind
+from willis_service.domain.job import DICOM_MAPS, JobState, ResultKind
 
 # The report is self-contained: whatever else it may hold, it loads and sends nothing.
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+_MAP_NAME = rf"^({'|'.join(DICOM_MAPS)})\.(dcm|nii\.gz)$"
+MapName = Annotated[str, InPath(pattern=_MAP_NAME, max_length=64)]
 
 
 def _binary(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     schema = {"type": "string", "format": "binary"}
     return {200: {"description": description, "content": {media_type: {"schema": schema}}}}
+
+
+_MAP_CONTENT = {
+    media_type: {"schema": {"type": "string", "format": "binary"}}
+    for media_type in ("application/dicom", "application/gzip")
+}
 
 
 def jobs_router(desk: JobDesk) -> APIRouter:
@@ -118,6 +128,27 @@ def _add_result_routes(router: APIRouter, desk: JobDesk) -> None:
     )
     def labels(job_id: JobId) -> FileResponse:
         return _file(desk, job_id, ResultKind.LABELS, "application/gzip")
+
+    @router.get(
+        "/{job_id}/overlays",
+        summary="Segments that may lie over those of the label map, as NIfTI",
+        response_class=FileResponse,
+        responses=_binary("application/gzip", "One volume for each layer, on the same grid."),
+    )
+    def overlays(job_id: JobId) -> FileResponse:
+        return _file(desk, job_id, ResultKind.OVERLAYS, "application/gzip")
+
+    @router.get(
+        "/{job_id}/maps/{name}",
+        summary="A parametric map",
+        response_class=FileResponse,
+        responses={200: {"description": "As it is named.", "content": _MAP_CONTENT}},
+    )
+    def parametric_map(job_id: JobId, name: MapName) -> FileResponse:
+        """``cbf.dcm`` and its like are DICOM Parametric Maps, ``cbf.nii.gz`` is for NIfTI input."""
+        is_dicom = name in DICOM_MAPS.values()
+        media_type = "application/dicom" if is_dicom else "application/gzip"
+        return _file(desk, job_id, ResultKind(name), media_type)
 
 
 def _file(desk: JobDesk, job_id: str, kind: ResultKind, media_type: str) -> FileResponse:

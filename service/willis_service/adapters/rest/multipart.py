@@ -16,10 +16,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from willis_models.errors import BadUpload, UploadTooLarge
 from willis_service.adapters.rest.config import UploadLimits
+from willis_service.application.image_roles import KNOWN_ROLES, lies_on_native_grid, role_named
 
 FIELD_BYTES = 4096
 FIELDS = 16
-_SUFFIXES = (".nii.gz", ".nii", ".zip")
+_SUFFIXES = (".nii.gz", ".nii", ".json", ".zip")
+_NAMED = (".nii.gz", ".nii", ".json")
 
 
 @dataclass
@@ -128,9 +130,17 @@ class FormSink:
 
 
 def known_suffix(client_name: bytes) -> str:
-    """The suffix that says how to open the file; everything else is read as DICOM."""
+    """The end of the name that says how to open the file; everything else is read as DICOM.
+
+    Of the name of a NIfTI file, words of our own are kept that say what it shows.
+    """
     name = client_name.decode("utf-8", "replace").lower()
-    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), ".dcm")
+    suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), ".dcm")
+    role = role_named(name.rpartition("/")[2], KNOWN_ROLES) if suffix in _NAMED else None
+    if role is None:
+        return suffix
+    space = "_space-native" if lies_on_native_grid(name) else ""
+    return f"{space}_{role}{suffix}"
 
 
 async def read_multipart(

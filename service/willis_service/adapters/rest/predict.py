@@ -27,8 +27,9 @@ _FILES = {
     "type": "array",
     "minItems": 1,
     "items": {"type": "string", "format": "binary"},
-    "description": "DICOM files, one zip of them, or one NIfTI file. Any part with a file name "
-    "counts as a file.",
+    "description": "DICOM files, one zip of them, one NIfTI file, or several whose names end in "
+    "what they show (_ctp, _tmax, _cbf, _cbv, _mtt, _ncct, _cta), with a JSON sidecar or without. "
+    "Any part with a file name counts as a file.",
 }
 
 
@@ -36,7 +37,8 @@ def _request_body() -> dict[str, Any]:
     schemas = PredictFields.model_json_schema()["properties"]
     # A form has no null: there, a field that is not wanted is left out.
     uid, wait_s = (schemas[name]["anyOf"][0] for name in ("study_instance_uid", "wait_s"))
-    form = {"pipeline": schemas["pipeline"], "wait_s": wait_s}
+    options = {"type": "string", "description": f"JSON: {schemas['options']['description']}"}
+    form = {"pipeline": schemas["pipeline"], "wait_s": wait_s, "options": options}
     by_form = _object({**form, "study_instance_uid": uid}, "study_instance_uid")
     by_json = _object({**schemas, "study_instance_uid": uid}, "study_instance_uid")
     return {
@@ -102,9 +104,10 @@ def predict_router(desk: JobDesk, config: RestConfig) -> APIRouter:
 
 def _submit(desk: JobDesk, submission: Submission, priority: Priority | None) -> Job:
     fields = submission.fields
+    asked = (fields.pipeline, priority, fields.options)
     if fields.study_instance_uid is not None:
-        return desk.submit_study(fields.study_instance_uid, fields.pipeline, priority)
-    return desk.submit_files(submission.files, fields.pipeline, priority)
+        return desk.submit_study(fields.study_instance_uid, *asked)
+    return desk.submit_files(submission.files, *asked)
 
 
 async def _waited(desk: JobDesk, job: Job, seconds: float, waiting: CapacityLimiter) -> Job:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from willis_models.findings import INTENDED_USE_STATEMENT, Findings
 from willis_models.manifest import LearntFrom, Threshold
 from willis_models.pipelines.base import Pipeline
 from willis_service.application.ports.models import ModelEntry
 from willis_service.domain.alarm import Alarm, AlarmKind
-from willis_service.domain.job import Job, JobState, Priority, ResultKind
+from willis_service.domain.job import (
+    DICOM_MAPS,
+    NIFTI_MAPS,
+    Job,
+    JobState,
+    Priority,
+    ResultKind,
+)
 from willis_service.domain.models import ModelRole
 
+DICOM_MAP_ROUTES = {kind: f"maps/{kind}" for kind in DICOM_MAPS.values()}
+NIFTI_MAP_ROUTES = {kind: f"maps/{kind}" for kind in NIFTI_MAPS.values()}
 RESULT_ROUTES: dict[ResultKind, str] = {
     ResultKind.FINDINGS: "findings",
     ResultKind.SEG: "seg",
+    **DICOM_MAP_ROUTES,
     ResultKind.SR: "sr",
     ResultKind.REPORT: "report",
     ResultKind.PICTURE: "picture",
     ResultKind.LABELS: "labels",
+    ResultKind.OVERLAYS: "overlays",
+    **NIFTI_MAP_ROUTES,
     ResultKind.RETRACTION: "retraction",
 }
 
@@ -43,6 +56,24 @@ class PredictFields(BaseModel):
     pipeline: PipelineName
     study_instance_uid: Uid | None = None
     wait_s: WaitSeconds | None = None
+    options: Annotated[
+        dict[str, JsonValue] | None,
+        Field(
+            description="What is asked of the pipeline beside the images, such as "
+            '{"aif_lps": [10, -20, 35]}. The same study with other options is another job.'
+        ),
+    ] = None
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        """A form carries the object as JSON text."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError("options is a JSON object") from error
 
 
 class JobError(BaseModel):
@@ -127,10 +158,16 @@ class JobReply(_Reply):
 
 
 def links_of(job: Job) -> dict[str, str]:
-    """Paths of the job and of each of its results."""
+    """Paths of the job and of each of its results; a map goes by its key, such as ``tmax``."""
     own = f"/jobs/{job.id}"
-    results = {RESULT_ROUTES[kind]: f"{own}/{RESULT_ROUTES[kind]}" for kind in job.results}
+    results = {_link_name(kind): f"{own}/{RESULT_ROUTES[kind]}" for kind in job.results}
     return {"self": own, **results}
+
+
+def _link_name(kind: ResultKind) -> str:
+    # A job has its maps either as DICOM or as NIfTI.
+    route = RESULT_ROUTES[kind]
+    return kind.partition(".")[0] if route.startswith("maps/") else route
 
 
 class PredictReply(_Reply):
@@ -223,23 +260,28 @@ class RoleReply(BaseModel):
     modality: str
     title: str
     required: bool
+    kind: Literal["volume", "dynamic", "map"]
 
 
 class PipelineReply(BaseModel):
-    """A pipeline and what it needs."""
+    """A pipeline and what it needs: all roles of one of the sets in ``needs``."""
 
     name: str
     title: str
     roles: list[RoleReply]
+    needs: list[list[str]]
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> PipelineReply:
         """The reply for one pipeline."""
         roles = [
-            RoleReply(name=r.name, modality=r.modality, title=r.title, required=r.required)
+            RoleReply(
+                name=r.name, modality=r.modality, title=r.title, required=r.required, kind=r.kind
+            )
             for r in pipeline.roles
         ]
-        return cls(name=pipeline.name, title=pipeline.title, roles=roles)
+        needs = [sorted(need) for need in pipeline.sufficient]
+        return cls(name=pipeline.name, title=pipeline.title, roles=roles, needs=needs)
 
 
 class PipelineList(_Reply):

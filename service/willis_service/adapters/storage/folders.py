@@ -28,6 +28,7 @@ from willis_service.application.ports import Kept
 
 _CHUNK_BYTES = 1024 * 1024
 _INCOMING = "incoming"
+_KEPT_AS = (".nii.gz", ".json")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class DataFolder:
         """Make a copy durable; its path relative to the data folder, and its SHA-256."""
         with source.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            suffix = ".nii.gz" if source.name.lower().endswith(".gz") else ".nii"
+            suffix = next((one for one in _KEPT_AS if source.name.lower().endswith(one)), ".nii")
             place = f"images/{sha256}{suffix}"
             stream.seek(0)
             with disk_errors(), _fresh_file(self.path_of(place)) as descriptor:

@@ -28,10 +28,9 @@ from willis_service.domain.holdings import (
     UndescribedStudy,
     text_of,
 )
-from willis_service.domain.job import JobState, ResultKind
+from willis_service.domain.job import DICOM_OBJECTS, JobState, ResultKind
 
 _LONGEST_KEY = 256
-_DICOM_KINDS = (ResultKind.SEG, ResultKind.SR)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _new_series(connection: Connection, study_instance_uid: str) -> dict[str, st
 
 
 def _dicom(results: Sequence[str]) -> tuple[ResultKind, ...]:
-    return tuple(kind for kind in _DICOM_KINDS if kind in results)
+    return tuple(kind for kind in DICOM_OBJECTS if kind in results)
 
 
 def _put_study(connection: Connection, study: StudyHeader) -> None:

@@ -58,13 +58,22 @@ def row_of(order: JobOrder, now: datetime) -> dict[str, Any]:
         "bundle_version": order.bundle.version,
         "bundle_sha256": order.bundle.sha256,
         "input_fingerprint": order.input_fingerprint,
-        "inputs": list(order.inputs),
+        **input_values(order),
         "state": JobState.QUEUED,
         "created_at": now,
         "asked_at": now,
         "attempts": 0,
         "results": [],
         "priority": order.priority,
+    }
+
+
+def input_values(order: JobOrder) -> dict[str, Any]:
+    """What a run is given: files, their roles, options."""
+    return {
+        "inputs": list(order.inputs),
+        "roles": list(order.roles),
+        "options": dict(order.options),
     }
 
 

@@ -213,8 +213,9 @@ def _started(connection: Connection, job_id: str, now: datetime) -> Run | None:
     }
     if not _changed(connection, queued, changes):
         return None
-    inputs = connection.execute(select(JOB.c.inputs).where(JOB.c.id == job_id)).scalar_one()
-    return Run(get_job(connection, job_id), tuple(inputs))
+    given = select(JOB.c.inputs, JOB.c.roles, JOB.c.options).where(JOB.c.id == job_id)
+    inputs, roles, options = connection.execute(given).one()
+    return Run(get_job(connection, job_id), tuple(inputs), tuple(roles or ()), options or {})
 
 
 def _hurried(connection: Connection, job: Job, priority: Priority) -> Job:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, update
 
+from willis_service.adapters.storage.job_rows import input_values
 from willis_service.adapters.storage.superseding import is_replaced
 from willis_service.adapters.storage.tables import JOB
 from willis_service.domain.job import Job, JobOrder, JobState
@@ -19,7 +20,7 @@ def revive(connection: Connection, job: Job, order: JobOrder, now: datetime) -> 
     same input gives the same objects, and the ledger knows them.
     """
     idle = and_(JOB.c.id == job.id, JOB.c.state != JobState.RUNNING)
-    changes: dict[str, Any] = {"inputs": list(order.inputs)}
+    changes: dict[str, Any] = input_values(order)
     is_gone = job.results_purged_at is not None and not is_replaced(connection, job.id)
     if is_gone:
         changes |= {

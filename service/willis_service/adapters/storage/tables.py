@@ -127,6 +127,9 @@ JOB = Table(
     Column("bundle_sha256", _SHA256, nullable=False),
     Column("input_fingerprint", _SHA256, nullable=False),
     Column("inputs", JSON, nullable=False),
+    # The role of each input, and what was asked beside them; null in rows of earlier versions.
+    Column("roles", JSON),
+    Column("options", JSON),
     Column("state", String(16), nullable=False, index=True),
     Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("enqueued_at", UtcDateTime),

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 _SEND_AGAIN = "Check in the archive that the series is complete, then send the study again."
 _OTHER_SERIES = "Send a study that holds an original, axial, non-contrast CT series of the head."
+_OTHER_PERFUSION_SERIES = (
+    "Send a study that holds an original CT perfusion series of the head with all its time points, "
+    "or maps of Tmax and CBF."
+)
+_LONGER_SCAN = "Next time scan from before the bolus to 60 s or more. "
 _READ_WITHOUT = "Read the study without this analysis."
 
 ADVICE: dict[str, str] = {
@@ -22,11 +27,30 @@ ADVICE: dict[str, str] = {
     "PATIENT_UNDER_18": "The model is made for adults. " + _READ_WITHOUT,
     "BRAIN_NOT_PLAUSIBLE": "Check that the series covers the whole head and shows the patient. "
     + _READ_WITHOUT,
+    "SCAN_TOO_SHORT": "Check that every time point was sent. " + _LONGER_SCAN + _READ_WITHOUT,
+    "BOLUS_TRUNCATED": "Check that every time point was sent. " + _LONGER_SCAN + _READ_WITHOUT,
+    "SAMPLING_TOO_COARSE": "Check that every time point was sent. " + _READ_WITHOUT,
+    "NO_BOLUS": "Check that this is the series with contrast, and that the injection worked. "
+    + _READ_WITHOUT,
+    "TOO_MUCH_MOTION": "The patient moved too far during the scan. " + _READ_WITHOUT,
+    "NO_VESSEL": "Give the place of the artery or the vein by hand, or choose another one. "
+    + _READ_WITHOUT,
     "REGISTRATION_FAILED": "Strong rotation, missing anatomy or surgery can cause this. "
     + _READ_WITHOUT,
 }
 
 
-def advice_for(code: str) -> str:
+_BY_PIPELINE: dict[str, dict[str, str]] = {
+    "infarct": {
+        code: _OTHER_PERFUSION_SERIES
+        for code, advice in ADVICE.items()
+        if advice in (_OTHER_SERIES, ADVICE["CONTRAST_GIVEN"])
+    }
+}
+"""Where a pipeline reads something else than a plain head CT."""
+
+
+def advice_for(code: str, pipeline: str) -> str:
     """One or two sentences on what to do."""
-    return ADVICE.get(code, "The reason above says what stands in the way. " + _READ_WITHOUT)
+    unknown = "The reason above says what stands in the way. " + _READ_WITHOUT
+    return _BY_PIPELINE.get(pipeline, {}).get(code) or ADVICE.get(code, unknown)

@@ -5,7 +5,7 @@ What is shown is decided by the geometry, never by how the voxels happen to be s
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,18 +58,45 @@ def axial_view(stack: SliceStack, labels: Labels | None = None) -> AxialView:
     Axial slices are shown as acquired, tilt included. Sagittal or coronal stacks are cut across
     by their nearest axes; nothing is resampled.
     """
+    turn = turn_of(stack)
+    plain = np.zeros(stack.shape, np.uint8) if labels is None else labels
+    hu = turn.turned(stack.voxels)
+    positions = _positions(stack, turn.order[0], len(hu))[turn.flips[0]]
+    return AxialView(hu, turn.turned(plain), positions, *turn.steps_mm)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a stack's axes become (feet to head, front to back, right to left)."""
+
+    order: tuple[int, int, int]
+    flips: tuple[slice, ...]
+    steps_mm: tuple[float, float]
+    """Between rows and between columns of what is shown."""
+
+    def turned(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Anything on the stack's grid, as a view."""
+        return values.transpose(self.order)[self.flips]
+
+    def index(self, stored: Sequence[float], shape: tuple[int, int, int]) -> tuple[float, ...]:
+        """Where a stored index (z, y, x) of a stack of this shape is shown."""
+        moved = [stored[axis] for axis in self.order]
+        sizes = [shape[axis] for axis in self.order]
+        return tuple(
+            size - 1 - at if flip.step == -1 else at
+            for at, size, flip in zip(moved, sizes, self.flips, strict=True)
+        )
+
+
+def turn_of(stack: SliceStack) -> Turn:
+    """The turn by which a stack is shown."""
     across = stack.normal_lps * float(stack.slice_steps_mm.mean() if len(stack.voxels) > 1 else 1)
     steps = np.stack([across, stack.column_step_lps, stack.row_step_lps])
     order = _axes_nearest_to_zyx(steps)
     turned = steps[list(order)]
     flips = tuple(slice(None, None, -1 if turned[n, 2 - n] < 0 else 1) for n in range(3))
-    hu = stack.voxels.transpose(order)[flips]
-    plain = np.zeros(stack.shape, np.uint8) if labels is None else labels
-    positions = _positions(stack, order[0], len(hu))[flips[0]]
     lengths = np.linalg.norm(turned, axis=1)
-    return AxialView(
-        hu, plain.transpose(order)[flips], positions, float(lengths[1]), float(lengths[2])
-    )
+    return Turn(order, flips, (float(lengths[1]), float(lengths[2])))
 
 
 def _axes_nearest_to_zyx(steps: Floats) -> tuple[int, int, int]:

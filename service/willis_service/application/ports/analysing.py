@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -51,11 +51,23 @@ class Amended:
     sr: Path | None
 
 
+@dataclass(frozen=True)
+class OrderedInput:
+    """The files of a job. ``roles`` are those of each role, where that was decided with the order.
+
+    ``frame_times_s`` are the times of the frames of a file that does not state them itself.
+    """
+
+    files: Sequence[Path]
+    roles: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+    frame_times_s: Sequence[float] = ()
+
+
 class StudyInput(Protocol):
     """The input of one job: read once, then the place where its results are described."""
 
-    def read(self, roles: Sequence[Role]) -> Case:
-        """Decode the images. Raises InputError."""
+    def read(self, roles: Sequence[Role], needs: Sequence[frozenset[str]] = ()) -> Case:
+        """Decode the images of these roles; one of ``needs`` must be full. Raises InputError."""
         ...
 
     def write(
@@ -85,7 +97,7 @@ class ReportWriter(Protocol):
 class InputOpener(Protocol):
     """Opens the files of a job."""
 
-    def __call__(self, files: Sequence[Path]) -> StudyInput:
+    def __call__(self, ordered: OrderedInput) -> StudyInput:
         """The input that these files are."""
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +64,7 @@ class Choice:
     where somebody asks for it by name, and then the rules are not held against any series.
     ``problem`` is why none of its series can be analysed. ``files`` are those of the chosen series,
     or all candidates where none fits: the worker then meets the same error on them and reports it.
+    ``roles`` are the files of each role; empty where none fits.
     ``watched`` are the files of every series that could be the input: while one of them grows, a
     better choice may follow.
     """
@@ -72,6 +73,7 @@ class Choice:
     watched: tuple[Path, ...]
     is_asked_for: bool
     verdict: Verdict
+    roles: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     priority: Priority = Priority.ROUTINE
     problem: str | None = None

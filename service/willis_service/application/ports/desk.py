@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from willis_service.domain.alarm import Alarm
-from willis_service.domain.job import Job, JobState, Priority, QueueState, ResultKind
+from willis_service.domain.job import Job, JobState, Options, Priority, QueueState, ResultKind
 
 
 class QueueDesk(Protocol):
@@ -40,7 +40,7 @@ class JobDesk(Protocol):
     """Studies in, jobs and results out.
 
     Errors come from the tree in ``willis_models.errors``: UnknownPipeline, UnknownStudy,
-    UnknownJob, NotReady, BadUpload, UploadTooLarge, QueueTooLong, StorageFull.
+    UnknownJob, NotReady, BadUpload, BadOption, UploadTooLarge, QueueTooLong, StorageFull.
     """
 
     @property
@@ -49,17 +49,26 @@ class JobDesk(Protocol):
         ...
 
     def submit_files(
-        self, files: Iterable[Path], pipeline: str, priority: Priority | None = None
+        self,
+        files: Iterable[Path],
+        pipeline: str,
+        priority: Priority | None = None,
+        options: Options | None = None,
     ) -> Job:
-        """Take uploaded DICOM files (or one NIfTI file) and queue one job for their study.
+        """Take uploaded DICOM files (or NIfTI files) and queue one job for their study.
 
         ``queue.admit`` is asked first, before the upload is read. Without a priority the rules of
-        the installation give it.
+        the installation give it. The same files with other options are another job. Raises
+        BadOption.
         """
         ...
 
     def submit_study(
-        self, study_instance_uid: str, pipeline: str, priority: Priority | None = None
+        self,
+        study_instance_uid: str,
+        pipeline: str,
+        priority: Priority | None = None,
+        options: Options | None = None,
     ) -> Job:
         """Queue a job for a study already received. Raises QueueTooLong where it would be new."""
         ...

@@ -15,6 +15,7 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from tests.toy_pipeline import NAME
 from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.application.ports import OrderedInput
 from willis_service.bootstrap.api import desk_of
 from willis_service.bootstrap.keeping import completeness_of
 from willis_service.bootstrap.working import worker_of
@@ -111,9 +112,9 @@ def test_an_image_during_the_run_leaves_one_result_with_all_images(
     worker = worker_of(site.toy.core).run_job
     later: list[Job] = []
 
-    def open_late(files: list[Path]) -> Any:
+    def open_late(ordered: OrderedInput) -> Any:
         later.append(site.receive(head[-LATE:]))
-        return worker.open_input(files)
+        return worker.open_input(ordered)
 
     replace(worker, open_input=open_late, clock=site.toy.clock)(first.id)
     (second,) = later

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.infarct_findings import infarct_analysis
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
 from tests.toy_pipeline import NAME, TOY, write_toy_bundle
 from willis_models.findings import Findings, Rejection, SegmentFinding, SideScore
 from willis_models.pipelines.base import Analysis
+from willis_models.volume import SliceStack
 from willis_service.adapters.storage.models import SqlModelRecord, SqlShadowBook
 from willis_service.application.analyse import RunJob
 from willis_service.application.shadow import RunShadow, compare
@@ -241,6 +243,23 @@ def test_a_score_that_only_one_gives_is_no_number() -> None:
     run = compare(BASIS, analysis(None, "affected", [1]), analysis(9, "affected", [1]))
 
     assert run.score_changes == {"left": None}
+
+
+def test_masks_that_lie_over_others_are_compared_too() -> None:
+    stack = SliceStack(
+        np.zeros((6, 24, 24), np.float32),
+        np.array([-90.0, -90.0, -40.0]) + np.arange(6)[:, None] * np.array([0.0, 0.0, 15.0]),
+        np.array([8.0, 0.0, 0.0]),
+        np.array([0.0, 8.0, 0.0]),
+    )
+    live = infarct_analysis(stack)
+    (overlay,) = live.overlays
+    half = np.where(np.arange(24) % 2 == 0, overlay, 0).astype(np.uint8)
+
+    run = compare(BASIS, live, replace(live, overlays=(half,)))
+
+    assert run.dice["core"] == run.dice["penumbra"] == 1.0
+    assert 0.5 < run.dice["predicted_infarct"] < 0.8
 
 
 def test_masks_on_different_series_are_not_compared() -> None:

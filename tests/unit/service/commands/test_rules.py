@@ -89,6 +89,22 @@ def test_a_pipeline_needs_a_rule_for_each_of_its_roles(
         read_rules(rules, {"toy": two})
 
 
+def test_a_pipeline_with_several_ways_needs_the_rules_of_one_of_them(tmp_path: Path) -> None:
+    from tests.infarct_like import INFARCT_LIKE
+    from willis_service.bootstrap.ruling import read_rules
+    from willis_service.domain.rule_file import RuleFileInvalid
+
+    path = tmp_path / "rules.toml"
+    one = '[[rule]]\nname = "{0}"\npipeline = "toy"\nrole = "{0}"\n'
+    path.write_text(one.format("tmax"))
+    with pytest.raises(RuleFileInvalid, match="none for its role"):
+        read_rules(path, {"toy": INFARCT_LIKE})
+
+    for roles in (("tmax", "cbf"), ("ctp",)):
+        path.write_text("".join(one.format(role) for role in roles))
+        assert len(read_rules(path, {"toy": INFARCT_LIKE}).rules) == len(roles)
+
+
 def test_a_service_with_a_wrong_file_does_not_start(
     rules: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from willis_service.domain.completeness import (
     HEAD_CT,
+    HEAD_MR,
+    MAP,
     PERFUSION,
     Basis,
     Lack,
     Place,
+    Protocol,
     SeriesShape,
     Waiting,
     judge,
@@ -136,10 +139,18 @@ def test_a_multi_frame_object_is_complete_by_itself() -> None:
     assert judge(whole, HEAD_CT) is Basis.MULTI_FRAME
 
 
-@pytest.mark.parametrize("role", ["ctp", "mrp"])
-def test_perfusion_is_known_by_its_role(role: str) -> None:
-    assert protocol_of(role, "CT").is_dynamic
-    assert not protocol_of("ncct", "CT").is_dynamic
+@pytest.mark.parametrize(
+    ("kind", "modality", "protocol"),
+    [
+        ("dynamic", "CT", PERFUSION),
+        ("dynamic", "MR", PERFUSION),
+        ("map", "CT", MAP),
+        ("volume", "CT", HEAD_CT),
+        ("volume", "MR", HEAD_MR),
+    ],
+)
+def test_a_role_has_the_protocol_of_its_kind(kind: str, modality: str, protocol: Protocol) -> None:
+    assert protocol_of(kind, modality) is protocol
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ modality = "CT"
 description = '(head|brain)\\b'
 kernel = "^H[23]"
 kernel_class = ["soft", "unknown"]
+kind = "volume"
 thickness_mm = [0.5, 6]
 contrast = false
 body_part = "head"
@@ -41,6 +42,7 @@ def test_every_key_is_understood() -> None:
     assert (rule.rank, rule.priority, rule.min_slices) == (10, Priority.URGENT, 20)
     assert (rule.modality, rule.contrast, rule.thickness_mm) == ("CT", False, (0.5, 6.0))
     assert rule.kernel_classes == {"soft", "unknown"}
+    assert rule.kinds == {"volume"}
     assert rule.senders == {"CT1", "CT2"}
     assert rule.description is not None and rule.description.search("CT BRAIN native")
 
@@ -70,6 +72,7 @@ MISTAKES = {
     "role": (SHORT.replace('"ncct"', '"cta"'), "line 4, rule 'a': ", 'write "ncct"'),
     "regex": (SHORT + "description = '(head'\n", "line 5, rule 'a': ", "not a regular expression"),
     "empty regex": (SHORT + "description = ''\n", "line 5, rule 'a': ", "is a text"),
+    "kind": (SHORT + 'kind = "film"\n', "line 5, rule 'a': ", '"volume" or "dynamic" or "map"'),
     "kernel class": (SHORT + 'kernel_class = "hard"\n', "line 5, rule 'a': ", '"soft" or "sharp"'),
     "thickness": (SHORT + "thickness_mm = 5\n", "line 5, rule 'a': ", "[0.5, 6]"),
     "thickness turned": (SHORT + "thickness_mm = [6, 1]\n", "line 5, rule 'a': ", "lowest and"),

@@ -57,6 +57,11 @@ CONDITIONS = {
         {"senders": frozenset({"CT3"})},
         "sent by another AE title",
     ),
+    "kind": (
+        {"kinds": frozenset({"volume", "map"})},
+        {"kind": "dynamic"},
+        "kind is dynamic, not map or volume",
+    ),
     "few": ({"min_slices": 20}, {"images": 19}, "19 images, at least 20 are asked for"),
 }
 
@@ -111,10 +116,17 @@ def test_reasons_quote_no_free_text_of_a_header() -> None:
 
 
 def test_a_pipeline_without_rules_can_be_given_any_series_of_its_modality() -> None:
-    rules = RuleSet(()).with_default("toy", [("ncct", "CT")])
+    rules = RuleSet(()).with_default("toy", [("ncct", "CT", "volume")])
 
     assert isinstance(rules.match("toy", "ncct", SOFT), Rule)
     assert isinstance(rules.match("toy", "ncct", replace(SOFT, modality="MR")), str)
+
+
+def test_a_role_of_another_kind_is_given_series_of_that_kind_only() -> None:
+    rules = RuleSet(()).with_default("toy", [("ctp", "CT", "dynamic")])
+
+    assert isinstance(rules.match("toy", "ctp", SOFT), str)
+    assert isinstance(rules.match("toy", "ctp", replace(SOFT, kind="dynamic")), Rule)
 
 
 def test_a_rule_lists_its_conditions_as_it_understood_them() -> None:

@@ -111,7 +111,7 @@ def test_secrets_show_themselves_to_nobody():
         (dicom('address = "P@h:1"\nport = 104'), "port is unknown"),
         (dicom('address = "P@h:1"\nseg = "fractional"'), "seg"),
         (dicom('address = "P@h:1"\ntimeout_s = 0'), "timeout_s"),
-        (dicom('address = "P@h:1"\nonly = {kinds = ["pdf"]}'), "write one of findings, seg, sr"),
+        (dicom('address = "P@h:1"\nonly = {kinds = ["pdf"]}'), "write one of findings, seg, cbf"),
         (dicom('address = "P@h:1"\nonly = {kinds = ["report"]}'), "report can't go to a dicom"),
         ('[[destination]]\nname="v"\nkind="stow"\nurl="http://v.example"', "write https"),
         ('[[destination]]\nname="v"\nkind="stow"\nurl="https://u:p@v.example"', "no password"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydicom import Dataset, dcmread
 from tests.archives import LABELMAP, SEG
 from tests.aspects_findings import aspects_analysis
 from tests.delivery_rig import EQUIPMENT, START, items_of, seg_and_sr
+from tests.infarct_findings import infarct_analysis
 from tests.plain_series import plain_series
 from tests.synthetic_ct import SAGITTAL, write_ct_series
 from willis_models.errors import ResultError, RoundTripMismatch
@@ -21,7 +23,13 @@ from willis_service.adapters.dicom.labelmap import (
     renamed,
     verify_labelmap,
 )
+from willis_service.adapters.dicom.packing import ResultPacker
+from willis_service.adapters.dicom.parametric_map import write_map
 from willis_service.adapters.dicom.seg import write_seg
+from willis_service.adapters.dicom.sr import write_sr
+from willis_service.domain.delivery import ResultObject
+from willis_service.domain.destinations import SegType
+from willis_service.domain.job import Job, JobState, ResultKind
 
 
 def reread(made: Dataset) -> Dataset:
@@ -172,3 +180,69 @@ def test_a_label_map_that_is_flipped_shifted_or_adds_a_voxel_does_not_leave(seg,
 
     with pytest.raises(RoundTripMismatch):
         verify_labelmap(reread(made), seg)
+
+
+def infarct_results(folder: Path) -> dict[ResultKind, Path]:
+    """A SEG whose segments overlap, one map, and the report that names both."""
+    series = plain_series(write_ct_series(folder / "ct", shape=(10, 24, 24), slice_step_mm=10.0))
+    analysis = infarct_analysis(series.image.stack)
+    seg = write_seg(analysis, series, EQUIPMENT, created=START)
+    assert seg is not None
+    tmax = next(one for one in analysis.maps if one.key == "tmax")
+    made = write_map(tmax, analysis.findings, series, EQUIPMENT, created=START)
+    sr = write_sr(analysis, series.headers, seg, EQUIPMENT, created=START, maps=[made])
+    objects = {ResultKind.SEG: seg, ResultKind.TMAX: made, ResultKind.SR: sr}
+    for kind, one in objects.items():
+        one.save_as(folder / kind, enforce_file_format=True)
+    return {kind: folder / kind for kind in objects}
+
+
+@dataclass
+class OneJobShelf:
+    """The results of one job."""
+
+    paths: dict[ResultKind, Path]
+
+    def path(self, _job_id: str, kind: ResultKind) -> Path:
+        return self.paths[kind]
+
+
+def packed(folder: Path, kind: ResultKind, seg: SegType) -> tuple[ResultObject, Dataset]:
+    paths = infarct_results(folder)
+
+    def keep(path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    packer = ResultPacker(OneJobShelf(paths), folder / "outgoing", keep)  # type: ignore[arg-type]
+    job = Job("job-1", "1.2.3", "infarct", "1", "a", "b", JobState.SUCCEEDED, START)
+    described, path = packer.pack(replace(job, results=tuple(paths)), kind, seg)
+    return described, dcmread(path)
+
+
+def test_segments_that_overlap_stay_binary_under_the_uid_that_follows(tmp_path):
+    described, made = packed(tmp_path, ResultKind.SEG, SegType.LABELMAP)
+    source = dcmread(tmp_path / ResultKind.SEG)
+
+    assert made.SegmentsOverlap == "YES"
+    assert (described.sop_class_uid, described.object_id) == (SEG, made.SOPInstanceUID)
+    assert (made.SOPClassUID, made.SegmentationType) == (SEG, "BINARY")
+    assert made.SOPInstanceUID == labelmap_uid(source.SOPInstanceUID)
+    assert np.array_equal(made.pixel_array, source.pixel_array)
+
+
+def test_the_report_names_the_overlapping_segments_and_the_map_as_they_were_sent(tmp_path):
+    _, sr = packed(tmp_path, ResultKind.SR, SegType.LABELMAP)
+    seg, tmax = (dcmread(tmp_path / kind) for kind in (ResultKind.SEG, ResultKind.TMAX))
+    named = set(references(sr))
+
+    assert (SEG, labelmap_uid(seg.SOPInstanceUID)) in named
+    assert (str(tmax.SOPClassUID), str(tmax.SOPInstanceUID)) in named
+    assert LABELMAP not in {sop_class for sop_class, _ in named}
+
+
+def test_a_map_is_the_same_object_for_every_receiver(tmp_path):
+    described, made = packed(tmp_path, ResultKind.TMAX, SegType.LABELMAP)
+
+    assert described.object_id == str(dcmread(tmp_path / ResultKind.TMAX).SOPInstanceUID)
+    assert described.object_id == made.SOPInstanceUID

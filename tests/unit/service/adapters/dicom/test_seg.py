@@ -15,14 +15,23 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from tests.aspects_findings import MODEL, aspects_analysis, aspects_findings, rejected_findings
+from tests.infarct_findings import (
+    infarct_analysis,
+    infarct_analysis_without_lesion,
+    infarct_findings,
+    lesion_layers,
+)
 from tests.plain_series import plain_series
 from tests.synthetic_ct import write_ct_series
 from willis_models.errors import ResultError
 from willis_models.findings import INTENDED_USE_STATEMENT
-from willis_models.pipelines.base import Analysis
+from willis_models.pipelines.base import Analysis, InputImage
+from willis_models.volume import SliceStack
+from willis_service.adapters.dicom.layers import layers_of
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.seg import segments_with_frames, write_seg
 from willis_service.adapters.dicom.series import DicomSeries
+from willis_service.adapters.dicom.verify import verify_seg
 
 EQUIPMENT = Equipment(software_version="0.1.0", serial_number="site-7")
 CREATED = datetime(2026, 3, 4, 22, 30, tzinfo=UTC)
@@ -237,3 +246,105 @@ def test_an_enhanced_source_is_referred_to_frame_by_frame(tmp_path: Path, where:
     }
     assert series.frame_numbers is not None
     assert frames < set(series.frame_numbers)
+
+
+def _of_infarct(series: DicomSeries, analysis: Analysis | None = None) -> Dataset:
+    seg = write_seg(
+        analysis or infarct_analysis(series.image.stack), series, EQUIPMENT, created=CREATED
+    )
+    assert seg is not None
+    return seg
+
+
+def _voxels(seg: Dataset, number: int) -> int:
+    return sum(
+        int(mask.sum())
+        for mask, group in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True)
+        if group.SegmentIdentificationSequence[0].ReferencedSegmentNumber == number
+    )
+
+
+def test_a_prediction_may_lie_over_what_was_measured(series: DicomSeries) -> None:
+    seg = _of_infarct(series)
+    labels, predicted = lesion_layers(series.image.stack)
+
+    assert seg.SegmentsOverlap == "YES"
+    assert [item.SegmentLabel for item in seg.SegmentSequence] == [
+        "Infarct core (rCBF < 30%)",
+        "Penumbra (Tmax > 6 s)",
+        "Predicted infarct",
+    ]
+    assert [_voxels(seg, number) for number in (1, 2, 3)] == [
+        int((labels == 1).sum()),
+        int((labels == 2).sum()),
+        int((predicted == 3).sum()),
+    ]
+
+
+def test_a_lesion_is_something_abnormal_and_lies_on_its_side(series: DicomSeries) -> None:
+    for item in _of_infarct(series).SegmentSequence:
+        category = item.SegmentedPropertyCategoryCodeSequence[0]
+        assert category.CodeMeaning == "Morphologically abnormal structure"
+        (side,) = item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence
+        assert side.CodeMeaning == "Left"
+
+
+def test_a_core_of_nothing_keeps_its_segment_beside_a_penumbra(series: DicomSeries) -> None:
+    labels, predicted = lesion_layers(series.image.stack)
+    seg = _of_infarct(
+        series,
+        Analysis(
+            infarct_findings(core_ml=0.0),
+            np.where(labels == 1, 2, labels).astype(np.uint8),
+            "ctp",
+            overlays=(predicted,),
+        ),
+    )
+
+    assert segments_with_frames(seg) == {2, 3}
+    assert "No voxel" in seg.SegmentSequence[0].SegmentDescription
+
+
+def test_a_study_without_any_lesion_has_no_seg(series: DicomSeries) -> None:
+    analysis = infarct_analysis_without_lesion(series.image.stack)
+
+    assert write_seg(analysis, series, EQUIPMENT, created=CREATED) is None
+
+
+def test_a_segment_in_two_layers_is_a_mistake(series: DicomSeries) -> None:
+    analysis = infarct_analysis(series.image.stack)
+    assert analysis.labels is not None
+
+    with pytest.raises(ResultError, match="same segment"):
+        _of_infarct(series, replace(analysis, overlays=(analysis.labels,)))
+
+
+def test_of_an_object_with_every_time_point_only_the_analysed_frames_are_named(
+    tmp_path: Path,
+) -> None:
+    """As of an enhanced perfusion scan, of which one time point stands for all."""
+    series = plain_series(write_ct_series(tmp_path, enhanced=True))
+    assert series.frame_numbers is not None
+    half = series.image.stack.shape[0] // 2
+    stack = series.image.stack
+    part = replace(
+        series,
+        image=InputImage(
+            SliceStack(
+                stack.voxels[half:],
+                stack.origins_lps[half:],
+                stack.row_step_lps,
+                stack.column_step_lps,
+            )
+        ),
+        frame_numbers=series.frame_numbers[half:],
+    )
+    analysis = infarct_analysis(part.image.stack)
+    seg = _of_infarct(part, analysis)
+
+    verify_seg(seg, analysis.findings.segments, layers_of(analysis), part)
+    named = {
+        int(group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber)
+        for group in seg.PerFrameFunctionalGroupsSequence
+    }
+    assert named <= set(part.frame_numbers)

@@ -253,11 +253,15 @@ def test_an_amendment_says_so_and_what_the_earlier_result_was(series: DicomSerie
     ("amends", "said"),
     [
         ({"status": "failed"}, "which said that the study could not be analysed."),
-        ({"status": "rejected"}, "which did not score the study."),
+        ({"status": "rejected"}, "which did not analyse the study."),
         ({"status": "succeeded"}, "which gave no score."),
+        (
+            {"status": "succeeded", "volumes_ml": {"core": 7.25, "predicted_infarct": 0.0}},
+            "which gave core 7.2 mL, predicted infarct 0.0 mL.",
+        ),
     ],
 )
-def test_an_amendment_of_a_result_without_numbers_says_so(
+def test_an_amendment_says_what_a_result_without_a_score_gave(
     amends: dict[str, Any], said: str
 ) -> None:
     assert Amendment(job_id="job-1", **amends).text.endswith(said)

@@ -22,7 +22,7 @@ from willis_service.domain.rule_file import parse_rules
 from willis_service.domain.rules import RuleSet
 
 WHOLE = (30, 16, 16)
-ANY_CT = RuleSet(()).with_default("toy", [("ncct", "CT")])
+ANY_CT = RuleSet(()).with_default("toy", [("ncct", "CT", "volume")])
 
 
 def rules(*conditions: str) -> RuleSet:
@@ -158,7 +158,7 @@ def test_an_optional_role_may_stay_empty_with_and_without_a_rule(study: Study) -
     study.add()
     given = rules("")
 
-    for some in (given, given.with_default("toy", [("t1w", "MR")])):
+    for some in (given, given.with_default("toy", [("t1w", "MR", "volume")])):
         choice = study.choose(some, pipeline)
         assert choice.is_asked_for and choice.problem is None
         assert choice.verdict is Basis.CONTIGUOUS_SLICES
@@ -168,7 +168,9 @@ def test_only_a_role_that_is_needed_asks_for_a_pipeline(study: Study) -> None:
     optional = Role("extra", "CT", "Another CT", required=False)
     pipeline = replace(TOY, roles=(*TOY.roles, optional))
     study.add()
-    only_extra = RuleSet(rules("modality = 'MR'").rules).with_default("toy", [("extra", "CT")])
+    only_extra = RuleSet(rules("modality = 'MR'").rules).with_default(
+        "toy", [("extra", "CT", "volume")]
+    )
 
     assert not study.choose(only_extra, pipeline).is_asked_for
 

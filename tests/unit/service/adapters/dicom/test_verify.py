@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
 from tests.aspects_findings import aspects_analysis, aspects_findings, rejected_findings
+from tests.infarct_findings import infarct_analysis
 from tests.plain_series import plain_series
 from tests.synthetic_ct import SAGITTAL, write_ct_series
 from willis_models.errors import RoundTripMismatch
 from willis_models.findings import Amendment
 from willis_models.pipelines.base import Analysis
+from willis_service.adapters.dicom.layers import layers_of
 from willis_service.adapters.dicom.result_headers import Equipment
 from willis_service.adapters.dicom.seg import write_seg
 from willis_service.adapters.dicom.series import DicomSeries
@@ -57,7 +59,7 @@ class Case:
 
     def verify_seg(self, seg: Dataset | None = None, labels: Any = None) -> None:
         memory = self.analysis.labels if labels is None else labels
-        verify_seg(seg or self.seg, self.analysis.findings.segments, memory, self.series)
+        verify_seg(seg or self.seg, self.analysis.findings.segments, [memory], self.series)
 
     def verify_sr(self, sr: Dataset) -> None:
         verify_sr(sr, self.analysis.findings, self.series.headers, self.seg)
@@ -342,3 +344,46 @@ def test_an_amendment_must_name_what_it_amends_and_say_so(tilted: Case) -> None:
 def _amend_itself(sr: Dataset) -> None:
     document = sr.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     document.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = sr.SOPInstanceUID
+
+
+@pytest.fixture(scope="module")
+def layered(tmp_path_factory: pytest.TempPathFactory) -> tuple[DicomSeries, Analysis, Dataset]:
+    """A SEG whose segments overlap."""
+    folder = tmp_path_factory.mktemp("layered")
+    series = plain_series(write_ct_series(folder / "ct", shape=(12, 32, 32), slice_step_mm=8.0))
+    analysis = infarct_analysis(series.image.stack)
+    seg = write_seg(analysis, series, EQUIPMENT, created=CREATED)
+    assert seg is not None
+    seg.save_as(folder / "seg.dcm")
+    return series, analysis, dcmread(folder / "seg.dcm")
+
+
+def test_segments_that_overlap_are_checked_layer_by_layer(
+    layered: tuple[DicomSeries, Analysis, Dataset],
+) -> None:
+    series, analysis, seg = layered
+
+    verify_seg(seg, analysis.findings.segments, layers_of(analysis), series)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_layer_that_is_shifted_is_found(
+    layered: tuple[DicomSeries, Analysis, Dataset], place: int
+) -> None:
+    series, analysis, seg = layered
+    layers = list(layers_of(analysis))
+    layers[place] = np.roll(layers[place], 1, axis=2)
+
+    with pytest.raises(RoundTripMismatch):
+        verify_seg(seg, analysis.findings.segments, layers, series)
+
+
+def test_a_lesion_written_as_anatomy_is_found(
+    layered: tuple[DicomSeries, Analysis, Dataset],
+) -> None:
+    series, analysis, seg = layered
+    changed = deepcopy(seg)
+    changed.SegmentSequence[2].SegmentedPropertyCategoryCodeSequence[0].CodeValue = "91723000"
+
+    with pytest.raises(RoundTripMismatch):
+        verify_seg(changed, analysis.findings.segments, layers_of(analysis), series)

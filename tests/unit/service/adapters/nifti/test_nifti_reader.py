@@ -11,7 +11,7 @@ import pytest
 from tests.synthetic_ct import MARKER_HU, MARKER_LPS_MM, head_hu
 from willis_models.errors import DecodingError, GeometryError, UnsuitableSeries
 from willis_models.pipelines.base import InputImage
-from willis_service.adapters.nifti.reader import read_nifti, write_labels_like
+from willis_service.adapters.nifti.reader import read_nifti, write_like
 
 ORIENTATIONS = ("RAS", "LAS", "PSR", "PSL", "LPI", "ASR")
 SPACING_MM = {"x": 4.0, "y": 4.5, "z": 6.0}
@@ -64,7 +64,7 @@ def test_labels_go_back_to_the_voxels_that_they_came_from(tmp_path: Path, orient
     source = write_head(tmp_path, orientation)
     labels = (read_nifti(source).stack.voxels == MARKER_HU).astype(np.uint8)
 
-    write_labels_like(tmp_path / "labels.nii.gz", labels, source)
+    write_like(tmp_path / "labels.nii.gz", labels, source)
 
     original, written = nib.load(source), nib.load(tmp_path / "labels.nii.gz")
     assert np.array_equal(np.asarray(written.dataobj) == 1, original.get_fdata() == MARKER_HU)
@@ -75,7 +75,7 @@ def test_labels_of_another_shape_are_refused(tmp_path: Path) -> None:
     source = write_head(tmp_path)
 
     with pytest.raises(GeometryError, match="don't fit"):
-        write_labels_like(tmp_path / "labels.nii", np.zeros((3, 4, 5), np.uint8), source)
+        write_like(tmp_path / "labels.nii", np.zeros((3, 4, 5), np.uint8), source)
 
 
 def test_an_oblique_image_keeps_the_markers_place(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def test_jobs_are_listed_newest_first(client):
 def test_a_job_links_to_each_of_its_results_and_each_link_answers(done):
     links = done.get("/jobs/job-1").json()["links"]
 
-    assert set(links) == {"self", "findings", "seg", "sr", "report", "picture", "labels"}
+    objects = {"self", "findings", "seg", "sr", "report", "picture", "labels", "overlays"}
+    assert set(links) == objects | {"cbf", "cbv", "mtt", "tmax", "ttp"}
     assert all(done.get(path).status_code == 200 for path in links.values())
 
 
@@ -40,6 +41,8 @@ def test_a_job_links_to_each_of_its_results_and_each_link_answers(done):
         ("sr", "application/dicom", b"the sr"),
         ("report", "text/html; charset=utf-8", b"the report"),
         ("picture", "image/png", b"the picture"),
+        ("maps/tmax.dcm", "application/dicom", b"the tmax"),
+        ("maps/tmax.nii.gz", "application/gzip", b"the tmax_nifti"),
     ],
 )
 def test_a_result_has_its_media_type_and_is_not_kept_by_caches(done, result, media_type, content):
@@ -47,6 +50,10 @@ def test_a_result_has_its_media_type_and_is_not_kept_by_caches(done, result, med
 
     assert (reply.headers["content-type"], reply.content) == (media_type, content)
     assert "no-store" in reply.headers["cache-control"]
+
+
+def test_a_file_that_is_no_map_is_not_found_below_maps(done):
+    assert done.get("/jobs/job-1/maps/seg.dcm").status_code == 422
 
 
 def test_the_report_may_load_nothing_from_elsewhere(done):
@@ -119,3 +126,10 @@ def test_a_job_says_how_long_its_steps_took_and_what_it_amends(done, desk):
     job = done.get("/jobs/job-1").json()
 
     assert (job["timings_s"], job["predecessor"]) == ({"read": 1.5}, "job-0")
+
+
+def test_a_running_job_says_at_which_step_it_is(client, desk):
+    job = desk.submit_study(KNOWN_STUDY, "aspects")
+    desk.jobs[job.id] = replace(job, state=JobState.RUNNING, step="prepare: motion")
+
+    assert client.get(f"/jobs/{job.id}").json()["step"] == "prepare: motion"

@@ -78,6 +78,10 @@ def test_a_damaged_body_is_a_bad_upload_and_leaves_no_file_open(tmp_path, conten
         (b"a.zip", ".zip"),
         (b"IM0001", ".dcm"),
         (b"../../etc/passwd", ".dcm"),
+        (b"sub-01_ses-01_space-ncct_cbf.nii.gz", "_space-native_cbf.nii.gz"),
+        (b"head_NCCT.nii", "_ncct.nii"),
+        (b"../ctp/scan.json", ".json"),
+        (b"tmax.dcm", ".dcm"),
         (b"\xff\xfe.exe", ".dcm"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.fake_desk import KNOWN_STUDY, FakeDesk
-from willis_models.errors import BrokerUnavailable, QueueTooLong, StorageFull
+from willis_models.errors import BadOption, BrokerUnavailable, QueueTooLong, StorageFull
 from willis_models.findings import INTENDED_USE_STATEMENT
 from willis_service.adapters.rest.config import RestConfig
 from willis_service.domain.job import JobState, Priority, ResultKind
@@ -278,3 +279,54 @@ def test_the_notice_of_a_job_that_goes_on_is_no_result(client, desk):
 
     assert (shown["notice"], shown["is_final"]) == ("NO_RESULT_IN_TIME", False)
     assert "findings" in shown["links"]
+
+
+OPTIONS = {"aif_lps": [10, -20, 35]}
+
+
+def test_options_come_as_an_object_or_as_text_in_a_form(client, desk):
+    body = {"pipeline": "aspects", "study_instance_uid": KNOWN_STUDY}
+    text = json.dumps(OPTIONS)
+
+    client.post("/predict", json={**body, "options": OPTIONS})
+    client.post("/predict", data={**body, "options": text})
+    post(client, ("a.dcm", b"one"), options=text)
+    client.post("/predict", json=body)
+
+    assert desk.options == [OPTIONS, OPTIONS, OPTIONS, {}]
+
+
+@pytest.mark.parametrize("options", ["no json", "[1, 2]", "3"])
+def test_options_that_are_no_object_do_not_fit_the_contract(client, desk, options):
+    reply = post(client, ("a.dcm", b"one"), options=options)
+
+    assert (reply.status_code, reply.json()["code"]) == (422, "VALIDATION_FAILED")
+    assert reply.json()["errors"][0]["where"] == "body.options"
+    assert desk.jobs == {}
+
+
+def test_an_option_that_the_pipeline_refuses_is_a_problem_that_says_so(client, desk):
+    desk.failure = BadOption("There is no option aif: write aif_lps.")
+
+    reply = post(client, ("a.dcm", b"one"), options=json.dumps({"aif": 1}))
+
+    assert (reply.status_code, reply.json()["code"]) == (422, "BAD_OPTION")
+    assert "aif_lps" in reply.json()["detail"]
+
+
+def test_of_the_names_of_nifti_files_only_what_they_show_is_kept(client, desk):
+    names = (
+        "sub-stroke0001_ses-01_ctp.nii.gz",
+        "sub-stroke0001_ses-01_ctp.json",
+        "derivatives/../Doe_space-ncct_tmax.nii.gz",
+        "Doe_John.nii.gz",
+    )
+
+    post(client, *((name, name.encode()) for name in names))
+
+    assert [name for name, _ in desk.seen] == [
+        "000000_ctp.nii.gz",
+        "000001_ctp.json",
+        "000002_space-native_tmax.nii.gz",
+        "000003.nii.gz",
+    ]

@@ -5,68 +5,24 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.aspects_findings import aspects_findings, region_labels, rejected_findings
-from tests.synthetic_ct import head_hu
+from tests.unit.service.adapters.web.report_page import FACTS, PageText, head_image
 from willis_models.errors import InputError
-from willis_models.findings import INTENDED_USE_STATEMENT, Amendment, Findings
+from willis_models.findings import INTENDED_USE_STATEMENT, NOTHING_FOUND, Amendment, Findings
 from willis_models.pipelines.base import Analysis, InputImage
 from willis_models.volume import SliceStack
 from willis_service.adapters.web.advice import ADVICE
 from willis_service.adapters.web.palette import LOOKS
-from willis_service.adapters.web.report import NOTHING_FOUND, Report, render_report
-from willis_service.domain.study_facts import StudyFacts
-
-FACTS = StudyFacts(patient_name="Doe, Jane <b>", patient_id="4711", accession_number="A-1")
-
-
-class _Text(HTMLParser):
-    """The page's visible words, and every tag with its attributes."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self._hidden = False
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._hidden = tag in ("style", "title")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-
-def _image(row_sign: int = 1) -> InputImage:
-    """The synthetic head with its rows stored from right to left, or the other way round."""
-    shape, pixel = (16, 96, 96), 2.2
-    origins = np.array([-row_sign * 47.5 * pixel, -47.5 * pixel, 0]) + np.arange(16)[
-        :, None
-    ] * np.array([0, 0, 6.0 * row_sign])
-    origins[:, 2] -= row_sign * 45.0
-    row, column = np.array([row_sign * pixel, 0, 0]), np.array([0, pixel, 0])
-    blank = SliceStack(np.zeros(shape, np.float32), origins, row, column)
-    z, y, x = np.mgrid[tuple(slice(0, n) for n in shape)]
-    hu = head_hu(blank.to_world(np.stack([z, y, x], axis=-1).astype(float)))
-    return InputImage(blank.with_voxels(hu.astype(np.float32)))
+from willis_service.adapters.web.report import Report, render_report
 
 
 def _report(findings: Findings, row_sign: int = 1) -> Report:
-    image = _image(row_sign)
+    image = head_image(row_sign)
     return render_report(Analysis(findings, region_labels(image.stack), "ncct"), image, FACTS)
 
 
@@ -76,23 +32,23 @@ def report() -> Report:
 
 
 @pytest.fixture(scope="module")
-def page(report: Report) -> _Text:
-    return _Text(report.html)
+def page(report: Report) -> PageText:
+    return PageText(report.html)
 
 
-def test_the_score_and_its_range_stand_first(page: _Text) -> None:
+def test_the_score_and_its_range_stand_first(page: PageText) -> None:
     assert page.text.index("PATIENT RIGHT 10 / 10") < page.text.index("PATIENT LEFT 8 / 10")
     assert "between 7 and 8" in page.text
     assert page.text.index("8 / 10") < page.text.index("Quality of the input")
 
 
-def test_it_says_what_was_found_and_how_the_side_was_chosen(page: _Text) -> None:
+def test_it_says_what_was_found_and_how_the_side_was_chosen(page: PageText) -> None:
     assert "Patient LEFT: I, M2 above threshold; M5 indeterminate." in page.text
     assert "Patient RIGHT: C not assessable." in page.text
     assert "The side with more affected regions." in page.text
 
 
-def test_the_table_has_ten_rows_with_both_sides(page: _Text) -> None:
+def test_the_table_has_ten_rows_with_both_sides(page: PageText) -> None:
     rows = re.findall(r"<tr><td class=\"name\"><b>(\w+)</b>", _report(aspects_findings()).html)
 
     assert rows == ["C", "L", "I", "IC", "M1", "M2", "M3", "M4", "M5", "M6"]
@@ -100,7 +56,7 @@ def test_the_table_has_ten_rows_with_both_sides(page: _Text) -> None:
     assert "27.2 4.2 0.87 0.88 affected" in page.text
 
 
-def test_the_statement_model_timings_quality_and_limits_are_there(page: _Text) -> None:
+def test_the_statement_model_timings_quality_and_limits_are_there(page: PageText) -> None:
     assert page.text.count(INTENDED_USE_STATEMENT) == 2
     assert "aspects-regions 1.0.0" in page.text and "ab" * 32 in page.text
     assert "prepare 2.5 s" in page.text and "in all 4.2 s" in page.text
@@ -109,7 +65,7 @@ def test_the_statement_model_timings_quality_and_limits_are_there(page: _Text) -
     assert "patient LEFT" in page.text and "Radiological convention" in page.text
 
 
-def test_the_page_loads_nothing_from_outside(page: _Text) -> None:
+def test_the_page_loads_nothing_from_outside(page: PageText) -> None:
     links = [
         value
         for _, attributes in page.tags
@@ -122,26 +78,26 @@ def test_the_page_loads_nothing_from_outside(page: _Text) -> None:
     assert not re.search(r"url\(|@import", _report(aspects_findings()).html)
 
 
-def test_text_from_the_study_is_escaped(report: Report, page: _Text) -> None:
+def test_text_from_the_study_is_escaped(report: Report, page: PageText) -> None:
     assert "Doe, Jane <b>" in page.text
     assert "Doe, Jane <b>" not in report.html
 
 
 def test_nothing_found_does_not_exclude_stroke() -> None:
     none = aspects_findings(affected=(), indeterminate=(), not_assessable=())
-    some = _Text(_report(aspects_findings(affected=())).html)
+    some = PageText(_report(aspects_findings(affected=())).html)
 
     assert NOTHING_FOUND == "No region above threshold; does not exclude stroke."
-    assert NOTHING_FOUND in _Text(_report(none).html).text
+    assert NOTHING_FOUND in PageText(_report(none).html).text
     assert NOTHING_FOUND in some.text and "M5 indeterminate" in some.text
-    assert NOTHING_FOUND not in _Text(_report(aspects_findings()).html).text
+    assert NOTHING_FOUND not in PageText(_report(aspects_findings()).html).text
 
 
 def test_a_missing_score_is_a_dash_and_never_a_number() -> None:
     blank = {"score": None, "lowest": None, "highest": None}
     findings = aspects_findings()
     scores = tuple(score.model_copy(update=blank) for score in findings.scores)
-    page = _Text(_report(findings.model_copy(update={"scores": scores})).html)
+    page = PageText(_report(findings.model_copy(update={"scores": scores})).html)
 
     assert "/ 10" not in page.text
     assert "PATIENT LEFT – not assessable" in page.text  # noqa: RUF001
@@ -194,7 +150,7 @@ def test_there_is_advice_for_every_reason_to_refuse() -> None:
 def test_a_rejected_study_shows_the_reason_and_what_to_do_and_no_numbers(code: str) -> None:
     findings = rejected_findings(code, "Contrast agent was given.")
     report = render_report(Analysis(findings), None, FACTS)
-    page = _Text(report.html)
+    page = PageText(report.html)
 
     assert "Not analysed Contrast agent was given. What to do:" in page.text
     assert code in page.text and INTENDED_USE_STATEMENT in page.text
@@ -207,7 +163,7 @@ def test_an_amended_result_says_so_before_its_score() -> None:
     amends = Amendment(job_id="job-1", status="succeeded", scores=aspects_findings().scores)
     findings = aspects_findings().model_copy(update={"amends": amends})
     report = _report(findings)
-    page = _Text(report.html)
+    page = PageText(report.html)
 
     said = page.text.index("it replaces an earlier one, which gave the score left 8, right 10.")
     assert said < page.text.index("PATIENT RIGHT")
@@ -234,7 +190,7 @@ def test_an_amended_result_that_was_not_analysed_says_so_too() -> None:
     rejected = rejected_findings("CONTRAST_GIVEN").model_copy(update={"amends": amends})
     report = render_report(Analysis(rejected), None, FACTS)
 
-    assert "said that the study could not be analysed" in _Text(report.html).text
+    assert "said that the study could not be analysed" in PageText(report.html).text
     assert (
         report.png != render_report(Analysis(rejected_findings("CONTRAST_GIVEN")), None, FACTS).png
     )
@@ -245,11 +201,11 @@ def test_equal_input_gives_the_same_report(report: Report) -> None:
 
 
 def test_findings_without_any_voxel_still_give_a_page() -> None:
-    image = _image()
+    image = head_image()
     labels = np.zeros(image.stack.shape, np.uint8)
     report = render_report(Analysis(aspects_findings((), (), ()), labels, "ncct"), image, FACTS)
 
-    assert NOTHING_FOUND in _Text(report.html).text
+    assert NOTHING_FOUND in PageText(report.html).text
 
 
 def test_a_region_too_small_to_draw_does_not_cost_the_page() -> None:

@@ -1,0 +1,314 @@
+"""The arterial input and the venous output: found in the images, or read where a person points.
+
+The artery after Mouridsen et al. 2006 (doi:10.1002/mrm.20759): the tenth of the voxels with the
+largest area under the curve, without the roughest quarter; twice clustered by curve shape, each
+time keeping the cluster of earliest first moment. An early curve is a proximal or contralateral
+one. The vein: the largest area at the posterior midline, after the artery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+from willis_models.errors import NoBolus, NoVessel
+from willis_models.imaging.components import Mask
+from willis_models.perfusion.binning import BinnedSeries
+from willis_models.perfusion.curves import Curves, Enhancement
+from willis_models.perfusion.parameters import VesselParameters
+from willis_models.perfusion.sampling import arrival_of
+from willis_models.volume import Array, Floats
+
+_CONNECTED = np.ones((3, 3, 3))
+_CLUSTER_ROUNDS = 30
+_STRONGEST_PERCENTILE = 99.5
+_FIRST_PASS_S = 10.0
+_ALIKE_MM, _ALIKE_PEAK, _ALIKE = 3.0, 0.6, 0.97
+
+
+@dataclass(frozen=True)
+class CurveQuality:
+    """What tells a good vessel from a bad one.
+
+    ``arrival_s`` and ``peak_s`` after the first image of the series; ``last_share`` the last value
+    over the peak (how far the bolus had passed); ``roughness`` how much the curve jitters outside
+    the first pass, over its peak; ``diameter_mm`` of a circle as large as the vessel's
+    largest section; ``scaled_by`` what the curve was multiplied with because of a small artery.
+    """
+
+    peak_hu: float
+    arrival_s: float
+    peak_s: float
+    fwhm_s: float
+    last_share: float
+    roughness: float
+    diameter_mm: float
+    is_manual: bool
+    scaled_by: float = 1.0
+
+
+@dataclass(frozen=True)
+class VesselCurve:
+    """Enhancement of a vessel: ``hu`` (n,) over the baseline at ``times_s`` (n,) after the first
+    image; ``voxels`` binned voxels averaged, the one at ``position_lps`` in their middle."""
+
+    times_s: Floats
+    hu: Floats
+    position_lps: Floats
+    voxels: int
+    quality: CurveQuality
+
+    @property
+    def area_hu_s(self) -> float:
+        """Area under the curve."""
+        return float(self.hu.sum() * (self.times_s[1] - self.times_s[0]))
+
+
+def find_artery(
+    enhancement: Enhancement, search: Mask, parameters: VesselParameters
+) -> VesselCurve:
+    """The arterial input among the voxels of ``search``. Raises NoVessel."""
+    if not search.any():
+        raise NoVessel("No artery was found: there is no brain to search.")
+    pool = _largest_areas(enhancement, search, parameters)
+    curves = enhancement.curves_at(pool)
+    fit = _smooth_and_strong(curves, enhancement.arrival_s, parameters)
+    pool, curves = pool[fit], curves[fit]
+    early = np.arange(len(pool))
+    for _ in range(2):
+        early = early[_earliest_cluster(curves[early], parameters.clusters)]
+    strongest = _strongest_group(pool[early], curves.values[early], enhancement, parameters.voxels)
+    chosen = _with_alike(pool, curves, early[strongest], enhancement, parameters)
+    return _vessel(enhancement, pool[chosen], is_manual=False, parameters=parameters)
+
+
+def find_vein(
+    enhancement: Enhancement, search: Mask, artery: VesselCurve, parameters: VesselParameters
+) -> VesselCurve:
+    """The venous output near the posterior midline, or anywhere where none is there."""
+    places = np.argwhere(search)
+    middle = np.median(enhancement.series.geometry.to_world(places[:: len(places) // 5000 + 1]), 0)
+    world = enhancement.series.geometry.to_world(places)
+    posterior = (np.abs(world[:, 0] - middle[0]) < parameters.midline_mm) & (
+        world[:, 1] > middle[1]
+    )
+    everywhere = np.ones(len(places), bool)
+    after_s = artery.quality.peak_s
+    for allowed, later_than_s in ((posterior, after_s), (everywhere, after_s), (everywhere, 0.0)):
+        found = _late_largest(enhancement, places[allowed], later_than_s, parameters)
+        if found is not None:
+            return found
+    raise NoVessel("No vein was found: nothing enhances strongly.")
+
+
+def _late_largest(
+    enhancement: Enhancement, places: Array, later_than_s: float, parameters: VesselParameters
+) -> VesselCurve | None:
+    area = enhancement.area[tuple(places.T)]
+    largest = places[np.argsort(-area, kind="stable")[: 20 * parameters.voxels]]
+    if not len(largest):
+        return None
+    curves = enhancement.curves_at(largest)
+    late = curves.times_s[curves.values.argmax(axis=1)] > later_than_s
+    strong = curves.values.max(axis=1) > parameters.manual_min_peak_hu
+    if not (late & strong).any():
+        return None
+    largest, values = largest[late & strong], curves.values[late & strong]
+    chosen = _strongest_group(largest, values, enhancement, parameters.voxels)
+    return _vessel(enhancement, largest[chosen], is_manual=False, parameters=parameters)
+
+
+def vessel_at(
+    enhancement: Enhancement, position_lps: Floats, parameters: VesselParameters
+) -> VesselCurve:
+    """The vessel at a place that a person chose: the strongest voxels within a few mm.
+
+    Raises NoVessel where nothing there enhances like a vessel.
+    """
+    series = enhancement.series
+    places = _near(series, np.asarray(position_lps, dtype=np.float64), parameters.manual_radius_mm)
+    if not len(places):
+        raise NoVessel("The chosen place lies outside the images.")
+    curves = enhancement.curves_at(places)
+    peaks = curves.values.max(axis=1)
+    if peaks.max() < parameters.manual_min_peak_hu:
+        raise NoVessel(
+            f"No vessel at the chosen place: within {parameters.manual_radius_mm:.0f} mm nothing "
+            f"enhances by more than {peaks.max():.0f} HU."
+        )
+    best = np.argsort(-peaks, kind="stable")[: parameters.voxels]
+    best = best[peaks[best] >= 0.5 * peaks.max()]
+    return _vessel(enhancement, places[best], is_manual=True, parameters=parameters)
+
+
+def scaled_to_vein(
+    artery: VesselCurve, vein: VesselCurve, parameters: VesselParameters
+) -> VesselCurve:
+    """The artery's curve made as large as the vein's, where partial volume weakened a small artery.
+
+    A wide artery shows its own blood, and stays as it is.
+    """
+    ratio = vein.area_hu_s / artery.area_hu_s if artery.area_hu_s > 0 else 0.0
+    is_small = artery.quality.diameter_mm < parameters.small_artery_mm
+    if not is_small or ratio < parameters.small_artery_ratio:
+        return artery
+    scale = min(ratio, parameters.max_scale)
+    return replace(artery, hu=artery.hu * scale, quality=replace(artery.quality, scaled_by=scale))
+
+
+def _largest_areas(enhancement: Enhancement, search: Mask, parameters: VesselParameters) -> Array:
+    places = np.argwhere(search)
+    area = enhancement.area[tuple(places.T)]
+    count = max(int(len(places) * parameters.area_share), 1)
+    return np.asarray(places[np.argsort(-area, kind="stable")[:count]])
+
+
+def _smooth_and_strong(curves: Curves, arrival_s: float, parameters: VesselParameters) -> Array:
+    """Indices without the roughest curves, and of these the ones that rise like vessels."""
+    rough = _roughness(curves, arrival_s)
+    limit = max(float(np.quantile(rough, 1.0 - parameters.rough_share)), parameters.rough_from)
+    smooth = np.flatnonzero(rough <= limit)
+    peaks = curves.values[smooth].max(axis=1)
+    return np.asarray(
+        smooth[peaks > parameters.min_peak_share * np.percentile(peaks, _STRONGEST_PERCENTILE)]
+    )
+
+
+def _with_alike(
+    pool: Array,
+    curves: Curves,
+    chosen: Array,
+    enhancement: Enhancement,
+    parameters: VesselParameters,
+) -> Array:
+    """The chosen voxels and their neighbours of like curve: more voxels make less noise."""
+    mean = curves.values[chosen].mean(axis=0)
+    offset = (pool - pool[chosen].mean(axis=0)) * np.array(enhancement.series.spacing_mm)
+    near = np.abs(offset).max(axis=1) <= max(_ALIKE_MM, enhancement.series.spacing_mm[0])
+    strong = curves.values.max(axis=1) >= _ALIKE_PEAK * mean.max()
+    candidates = np.flatnonzero(near & strong)
+    alike = [i for i in candidates if np.corrcoef(curves.values[i], mean)[0, 1] >= _ALIKE]
+    ordered = sorted(alike, key=lambda i: -float(curves.values[i].max()))
+    return np.union1d(chosen, np.array(ordered[: parameters.voxels], dtype=int))
+
+
+def _earliest_cluster(curves: Curves, clusters: int) -> Array:
+    """Members of the cluster whose mean curve has the earliest first moment.
+
+    Starts from groups of rising first moment, so that the same images give the same vessel.
+    """
+    shapes = _unit_area(curves)
+    if len(shapes) < 2 * clusters:
+        return np.ones(len(shapes), bool)
+    moments = shapes @ curves.times_s
+    labels = np.empty(len(shapes), int)
+    for label, group in enumerate(np.array_split(np.argsort(moments, kind="stable"), clusters)):
+        labels[group] = label
+    for _ in range(_CLUSTER_ROUNDS):
+        used = np.unique(labels)
+        centres = np.stack([shapes[labels == label].mean(axis=0) for label in used])
+        nearest = used[cdist(shapes, centres, "sqeuclidean").argmin(axis=1)]
+        if (nearest == labels).all():
+            break
+        labels = nearest
+    used = np.unique(labels)
+    earliest = min(used, key=lambda label: float(moments[labels == label].mean()))
+    return np.asarray(labels == earliest)
+
+
+def _unit_area(curves: Curves) -> Array:
+    area = curves.values.sum(axis=1, keepdims=True)
+    return np.asarray(curves.values / np.maximum(area, 1e-6))
+
+
+def _roughness(curves: Curves, arrival_s: float) -> Array:
+    """Root mean square of the second differences over the peak, without the first pass.
+
+    A sharp bolus is no fault of a curve, so only its baseline and its tail are judged.
+    """
+    peaks = curves.values.max(axis=1)
+    passed = curves.times_s[curves.values.argmax(axis=1)] + _FIRST_PASS_S
+    times = curves.times_s[None, 1:-1]
+    judged = (times < arrival_s) | (times > passed[:, None])
+    squares = (np.diff(curves.values, 2, axis=1) ** 2 * judged).sum(axis=1)
+    mean = squares / np.maximum(judged.sum(axis=1), 1)
+    return np.asarray(np.sqrt(mean) / np.maximum(peaks, 1e-3))
+
+
+def _strongest_group(places: Array, curves: Array, enhancement: Enhancement, count: int) -> Array:
+    """Indices of the strongest voxels of one connected group: one vessel, not several."""
+    field = np.zeros(enhancement.area.shape, bool)
+    field[tuple(places.T)] = True
+    labels = ndimage.label(field, _CONNECTED)[0][tuple(places.T)]
+    peaks = curves.max(axis=1)
+    best, best_score = np.zeros(0, int), -np.inf
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        members = members[np.argsort(-peaks[members], kind="stable")[:count]]
+        score = float(peaks[members].mean()) * min(1.0, np.sqrt(len(members) / 4))
+        if score > best_score:
+            best, best_score = members, score
+    return np.asarray(best)
+
+
+def _near(series: BinnedSeries, position_lps: Floats, radius_mm: float) -> Array:
+    """Voxels within the radius, or else the nearest one if the place lies in the images."""
+    index = series.geometry.to_index(position_lps)
+    shape = np.array(series.frames.shape[1:])
+    if (index < -0.5).any() or (index > shape - 0.5).any():
+        return np.empty((0, 3), int)
+    reach = np.ceil(radius_mm / np.array(series.spacing_mm)).astype(int)
+    low = np.maximum(np.round(index).astype(int) - reach, 0)
+    high = np.minimum(np.round(index).astype(int) + reach + 1, shape)
+    box = np.argwhere(np.ones(high - low, bool)) + low
+    distance = np.linalg.norm(series.geometry.to_world(box) - position_lps, axis=1)
+    near = box[distance <= radius_mm]
+    return np.asarray(near if len(near) else box[[int(distance.argmin())]])
+
+
+def _vessel(
+    enhancement: Enhancement, places: Array, *, is_manual: bool, parameters: VesselParameters
+) -> VesselCurve:
+    curves = enhancement.curves_at(places)
+    curve = curves.values.mean(axis=0).astype(np.float64)
+    centre = places.mean(axis=0)
+    middle = places[int(np.linalg.norm(places - centre, axis=1).argmin())]
+    peak = float(curve.max())
+    if peak <= 0:
+        raise NoBolus("The vessel does not enhance: no contrast agent arrived during the scan.")
+    arrival_s = arrival_of(curve, curves.times_s, parameters.arrival_share)
+    mean = Curves(curve[None], curves.times_s)
+    quality = CurveQuality(
+        peak_hu=peak,
+        arrival_s=arrival_s,
+        peak_s=float(curves.times_s[int(curve.argmax())]),
+        fwhm_s=_width_s(curve, curves.times_s),
+        last_share=float(curve[-3:].mean() / peak),
+        roughness=float(_roughness(mean, arrival_s)[0]),
+        diameter_mm=_diameter_mm(enhancement, middle),
+        is_manual=is_manual,
+    )
+    position = np.asarray(enhancement.series.geometry.to_world(middle.astype(np.float64)))
+    return VesselCurve(curves.times_s, curve, position, len(places), quality)
+
+
+def _width_s(curve: Array, times_s: Array) -> float:
+    """Full width at half maximum of the first pass."""
+    peak = int(curve.argmax())
+    high = curve >= curve[peak] / 2
+    below = np.flatnonzero(~high)
+    first = int(below[below < peak].max(initial=-1)) + 1
+    last = int(below[below > peak].min(initial=len(curve))) - 1
+    return float(times_s[last] - times_s[first] + (times_s[1] - times_s[0]))
+
+
+def _diameter_mm(enhancement: Enhancement, middle: Array) -> float:
+    """Of a circle as large as the connected area of half the vessel's area-under-curve."""
+    plane = enhancement.area[middle[0]]
+    labels = ndimage.label(plane >= plane[middle[1], middle[2]] / 2)[0]
+    pixels = int((labels == labels[middle[1], middle[2]]).sum())
+    dy, dx = enhancement.series.pixel_mm
+    return float(2.0 * np.sqrt(pixels * dy * dx / np.pi))

@@ -1,0 +1,1 @@
+"""The infarct network: simulated cases, training, baselines, evaluation, bundle."""

@@ -182,7 +182,7 @@ wide for small infarcts and too narrow for large ones.
 
 
 def calibration_text(calibration: Mapping[str, Any]) -> str:
-    """Expected error before and after the temperature, and the bins after it."""
+    """Expected error before and after calibration, and the bins after it."""
     if "before" not in calibration:
         return "Not measured."
     before, after = calibration["before"], calibration["after"]

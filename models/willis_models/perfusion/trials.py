@@ -96,8 +96,8 @@ def _dawn(core_ml: float | None, age_years: float | None, nihss: int | None) -> 
         why = f"Measured: {measured}, the limit is {min(possible):.0f} mL or more.{unknown}"
         return Criterion(name, rule, "met", why)
     missing = [n for n, v in (("age", age_years), ("NIHSS", nihss)) if v is None]
-    verb = "is" if len(missing) == 1 else "are"
-    why = f"With a core of {core_ml:.0f} mL it depends on {' and '.join(missing)}, which {verb} not known."
+    unknown = f"{' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not known"
+    why = f"With a core of {core_ml:.0f} mL it depends on {unknown}."
     return Criterion(name, rule, "not assessable", why)
 
 

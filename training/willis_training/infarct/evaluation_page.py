@@ -191,7 +191,7 @@ def calibration_text(calibration: Mapping[str, Any]) -> str:
             "Voxels of the network's lattice that it gives at least 1%; "
             f"{calibration['unseen_share']:.1%} of a case's infarct, on average, are not among "
             f"them. Expected calibration error {before['expected_error']:.4f} as the network says "
-            f"it, {after['expected_error']:.4f} after the temperature that was fitted on "
+            f"it, {after['expected_error']:.4f} after the temperature and offset fitted on "
             "validation cases."
         ),
         "",

@@ -33,7 +33,7 @@ def evaluate(
     cases_a_head: Annotated[int, typer.Option(help="Simulated studies for each test head.")] = 20,
     first: Annotated[
         int, typer.Option(help="Number of the first study: another number, other studies.")
-    ] = 8000,
+    ] = 8100,
     isles24: Annotated[
         Path | None,
         typer.Option(help="Judge on this ISLES'24 folder instead. Needs --split and --fold."),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 HEADER = """# Speed and memory
 
-Made by `make bench` (all but `perfusion_accuracy`, about ten minutes) or `python -m benchmarks PART`. Compare the
-rows of one table: they were measured in one run. Seconds of two runs, or of two machines, compare
-badly.
+Made by `make bench` (all but `perfusion_accuracy`, about ten minutes) or
+`python -m benchmarks PART`. Compare the rows of one table: they were measured in one run. Seconds
+of two runs, or of two machines, compare badly.
 """
 _SECTION = re.compile(r"<!-- part: (\w+) -->\n(.*?)<!-- end -->", re.DOTALL)
 

@@ -170,7 +170,7 @@ class Settings(BaseSettings):
 
     # Analysis
     pipelines: Names = ()
-    """The pipelines to run; all of them when empty."""
+    """The pipelines to run; all for which there is a bundle when empty."""
     execution_provider: str = "CPUExecutionProvider"
     threads: int = Field(default=0, ge=0)
     """Threads of one network run; 0 uses every core."""

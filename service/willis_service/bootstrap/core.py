@@ -9,6 +9,7 @@ from functools import partial
 from celery import Celery
 
 from willis_models.errors import UnknownPipeline
+from willis_models.runtime.bundle import find_bundles
 from willis_models.runtime.signature import Trust, read_trusted_keys
 from willis_service.adapters.bundles.entries import Catalogued
 from willis_service.adapters.bundles.stock import Bundles
@@ -113,10 +114,18 @@ def trust_of(settings: Settings) -> Trust:
 
 
 def enabled_pipelines(settings: Settings, known: Pipelines) -> Pipelines:
-    """The pipelines that the settings ask for. Raises UnknownPipeline."""
+    """The pipelines that the settings ask for; else all for which there is a bundle.
+
+    Where there is no bundle at all, every pipeline stays, and the worker says what it misses.
+    Raises UnknownPipeline.
+    """
     if unknown := sorted(set(settings.pipelines) - set(known)):
         raise UnknownPipeline(f"WILLIS_PIPELINES names {', '.join(unknown)}: {sorted(known)}.")
-    return {name: known[name] for name in settings.pipelines or known}
+    if settings.pipelines:
+        return {name: known[name] for name in settings.pipelines}
+    roots = (settings.bundle_root, settings.added_bundles)
+    held = {folder.parent.name for root in roots for folder in find_bundles(root)}
+    return {name: one for name, one in known.items() if name in held} or dict(known)
 
 
 def _intake_limits(settings: Settings) -> IntakeLimits:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, incoming, toy_core
-from tests.toy_pipeline import toy_pipelines
+from tests.toy_pipeline import toy_pipelines, write_toy_bundle
 from willis_models.errors import ManifestInvalid
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.adapters.storage.tables import INSTANCE
@@ -351,6 +351,9 @@ def test_every_pipeline_decides_for_itself(tmp_path: Path) -> None:
         toy = toy_pipelines()["toy"]
         return {"toy": toy, "other": replace(toy, name="other")}
 
+    other = write_toy_bundle(tmp_path / "bundles") / "other" / "1.0.0"
+    other.mkdir(parents=True)
+    (other / "manifest.json").touch()
     site = Site(tmp_path, pipelines=two, rules_file=rules_file(tmp_path, ""))
     site.receive(site.series("head"))
     site.look(SETTLE_S)

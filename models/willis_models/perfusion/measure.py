@@ -20,8 +20,8 @@ from willis_models.perfusion.parameters import (
     MaskParameters,
     PerfusionParameters,
 )
+from willis_models.perfusion.vessel_curve import VesselCurve
 from willis_models.perfusion.vessels import (
-    VesselCurve,
     find_artery,
     find_vein,
     scaled_to_vein,

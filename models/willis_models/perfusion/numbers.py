@@ -6,12 +6,14 @@ Works from any set of maps, measured here or elsewhere; a number whose map is no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
 
 from willis_models.imaging.components import Mask
+from willis_models.imaging.parts import without_small_parts
+from willis_models.imaging.sides import left_of_middle
 from willis_models.perfusion.maps import PerfusionMaps
 from willis_models.perfusion.parameters import NumberParameters
 from willis_models.volume import Array, SliceStack
@@ -114,13 +116,12 @@ class _Scene:
         self._tissue = tissue
         self._stack = stack
         self._parameters = parameters
-        self._voxel_ml = stack.voxel_ml
 
     def ml(self, mask: Mask | None) -> float | None:
         """Volume, with each slice's own voxel volume."""
         if mask is None:
             return None
-        return float(mask.sum(axis=(1, 2)) @ self._voxel_ml)
+        return float(mask.sum(axis=(1, 2)) @ self._stack.voxel_ml)
 
     def volumes(self, masks: dict[float, Mask | None]) -> dict[float, float] | None:
         found = {limit: self.ml(mask) for limit, mask in masks.items()}
@@ -141,30 +142,19 @@ class _Scene:
         return self._large(mask if within is None else mask & within)
 
     def _large(self, mask: Mask) -> Mask:
-        """The mask without face-connected components under the least volume."""
-        kept = np.zeros_like(mask)
-        if not mask.any():
-            return kept
-        (box,) = ndimage.find_objects(mask.astype(np.uint8))
-        labels, count = ndimage.label(mask[box])
-        weights = np.broadcast_to(self._voxel_ml[box[0], None, None], labels.shape)
-        size_ml = np.bincount(labels.ravel(), weights.ravel(), minlength=count + 1)
-        large = size_ml >= self._parameters.min_component_ml
-        large[0] = False
-        kept[box] = large[labels]
-        return kept
+        """The mask without face-connected parts under the least volume."""
+        least_ml = self._parameters.min_component_ml
+        return without_small_parts(mask, self._stack, least_ml, corners=False)
 
+    @cached_property
     def _left(self) -> Mask:
-        """Voxels on the patient's left of the tissue's middle (LPS: x rises to the left)."""
-        x = _x_lps(self._stack)
-        middle = float(np.mean([x[self._tissue].min(), x[self._tissue].max()]))
-        return np.asarray(x > middle)
+        return left_of_middle(self._stack, self._tissue)
 
     def side_of(self, mask: Mask | None) -> Side | None:
         """The side that holds most of a mask; None for an empty one."""
         if mask is None or not mask.any():
             return None
-        left, total = self.ml(mask & self._left()), self.ml(mask)
+        left, total = self.ml(mask & self._left), self.ml(mask)
         return "left" if (left or 0.0) > (total or 0.0) / 2 else "right"
 
     def reference(
@@ -177,7 +167,7 @@ class _Scene:
             normal = normal & timely
         if side is None:
             return normal, "tissue with normal Tmax" if tmax is not None else "all tissue"
-        left = self._left()
+        left = self._left
         opposite = normal & (~left if side == "left" else left)
         name = "right" if side == "left" else "left"
         if opposite.sum() < 0.1 * self._tissue.sum():
@@ -202,13 +192,3 @@ class _Scene:
             return None
         mean = float(np.nanmean(maps.cbv[normal]))
         return float(np.nanmean(maps.cbv[hypoperfused])) / mean if mean > 0 else None
-
-
-def _x_lps(stack: SliceStack) -> Array:
-    """World x of every voxel, (z, y, x)."""
-    _, y, x = stack.shape
-    return np.asarray(
-        stack.origins_lps[:, 0][:, None, None]
-        + (np.arange(y) * stack.column_step_lps[0])[None, :, None]
-        + (np.arange(x) * stack.row_step_lps[0])[None, None, :]
-    )

@@ -8,63 +8,24 @@ one. The vein: the largest area at the posterior midline, after the artery.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from willis_models.errors import NoBolus, NoVessel
+from willis_models.errors import NoVessel
 from willis_models.imaging.components import Mask
 from willis_models.perfusion.binning import BinnedSeries
 from willis_models.perfusion.curves import Curves, Enhancement
 from willis_models.perfusion.parameters import VesselParameters
-from willis_models.perfusion.sampling import arrival_of
+from willis_models.perfusion.vessel_curve import VesselCurve, roughness_of, vessel_of
 from willis_models.volume import Array, Floats
 
 _CONNECTED = np.ones((3, 3, 3))
 _CLUSTER_ROUNDS = 30
 _STRONGEST_PERCENTILE = 99.5
-_FIRST_PASS_S = 10.0
 _ALIKE_MM, _ALIKE_PEAK, _ALIKE = 3.0, 0.6, 0.97
-
-
-@dataclass(frozen=True)
-class CurveQuality:
-    """What tells a good vessel from a bad one.
-
-    ``arrival_s`` and ``peak_s`` after the first image of the series; ``last_share`` the last value
-    over the peak (how far the bolus had passed); ``roughness`` how much the curve jitters outside
-    the first pass, over its peak; ``diameter_mm`` of a circle as large as the vessel's
-    largest section; ``scaled_by`` what the curve was multiplied with because of a small artery.
-    """
-
-    peak_hu: float
-    arrival_s: float
-    peak_s: float
-    fwhm_s: float
-    last_share: float
-    roughness: float
-    diameter_mm: float
-    is_manual: bool
-    scaled_by: float = 1.0
-
-
-@dataclass(frozen=True)
-class VesselCurve:
-    """Enhancement of a vessel: ``hu`` (n,) over the baseline at ``times_s`` (n,) after the first
-    image; ``voxels`` binned voxels averaged, the one at ``position_lps`` in their middle."""
-
-    times_s: Floats
-    hu: Floats
-    position_lps: Floats
-    voxels: int
-    quality: CurveQuality
-
-    @property
-    def area_hu_s(self) -> float:
-        """Area under the curve."""
-        return float(self.hu.sum() * (self.times_s[1] - self.times_s[0]))
 
 
 def find_artery(
@@ -82,7 +43,7 @@ def find_artery(
         early = early[_earliest_cluster(curves[early], parameters.clusters)]
     strongest = _strongest_group(pool[early], curves.values[early], enhancement, parameters.voxels)
     chosen = _with_alike(pool, curves, early[strongest], enhancement, parameters)
-    return _vessel(enhancement, pool[chosen], is_manual=False, parameters=parameters)
+    return vessel_of(enhancement, pool[chosen], is_manual=False, parameters=parameters)
 
 
 def find_vein(
@@ -118,7 +79,7 @@ def _late_largest(
         return None
     largest, values = largest[late & strong], curves.values[late & strong]
     chosen = _strongest_group(largest, values, enhancement, parameters.voxels)
-    return _vessel(enhancement, largest[chosen], is_manual=False, parameters=parameters)
+    return vessel_of(enhancement, largest[chosen], is_manual=False, parameters=parameters)
 
 
 def vessel_at(
@@ -141,7 +102,7 @@ def vessel_at(
         )
     best = np.argsort(-peaks, kind="stable")[: parameters.voxels]
     best = best[peaks[best] >= 0.5 * peaks.max()]
-    return _vessel(enhancement, places[best], is_manual=True, parameters=parameters)
+    return vessel_of(enhancement, places[best], is_manual=True, parameters=parameters)
 
 
 def scaled_to_vein(
@@ -168,7 +129,7 @@ def _largest_areas(enhancement: Enhancement, search: Mask, parameters: VesselPar
 
 def _smooth_and_strong(curves: Curves, arrival_s: float, parameters: VesselParameters) -> Array:
     """Indices without the roughest curves, and of these the ones that rise like vessels."""
-    rough = _roughness(curves, arrival_s)
+    rough = roughness_of(curves, arrival_s)
     limit = max(float(np.quantile(rough, 1.0 - parameters.rough_share)), parameters.rough_from)
     smooth = np.flatnonzero(rough <= limit)
     peaks = curves.values[smooth].max(axis=1)
@@ -224,20 +185,6 @@ def _unit_area(curves: Curves) -> Array:
     return np.asarray(curves.values / np.maximum(area, 1e-6))
 
 
-def _roughness(curves: Curves, arrival_s: float) -> Array:
-    """Root mean square of the second differences over the peak, without the first pass.
-
-    A sharp bolus is no fault of a curve, so only its baseline and its tail are judged.
-    """
-    peaks = curves.values.max(axis=1)
-    passed = curves.times_s[curves.values.argmax(axis=1)] + _FIRST_PASS_S
-    times = curves.times_s[None, 1:-1]
-    judged = (times < arrival_s) | (times > passed[:, None])
-    squares = (np.diff(curves.values, 2, axis=1) ** 2 * judged).sum(axis=1)
-    mean = squares / np.maximum(judged.sum(axis=1), 1)
-    return np.asarray(np.sqrt(mean) / np.maximum(peaks, 1e-3))
-
-
 def _strongest_group(places: Array, curves: Array, enhancement: Enhancement, count: int) -> Array:
     """Indices of the strongest voxels of one connected group: one vessel, not several."""
     field = np.zeros(enhancement.area.shape, bool)
@@ -267,48 +214,3 @@ def _near(series: BinnedSeries, position_lps: Floats, radius_mm: float) -> Array
     distance = np.linalg.norm(series.geometry.to_world(box) - position_lps, axis=1)
     near = box[distance <= radius_mm]
     return np.asarray(near if len(near) else box[[int(distance.argmin())]])
-
-
-def _vessel(
-    enhancement: Enhancement, places: Array, *, is_manual: bool, parameters: VesselParameters
-) -> VesselCurve:
-    curves = enhancement.curves_at(places)
-    curve = curves.values.mean(axis=0).astype(np.float64)
-    centre = places.mean(axis=0)
-    middle = places[int(np.linalg.norm(places - centre, axis=1).argmin())]
-    peak = float(curve.max())
-    if peak <= 0:
-        raise NoBolus("The vessel does not enhance: no contrast agent arrived during the scan.")
-    arrival_s = arrival_of(curve, curves.times_s, parameters.arrival_share)
-    mean = Curves(curve[None], curves.times_s)
-    quality = CurveQuality(
-        peak_hu=peak,
-        arrival_s=arrival_s,
-        peak_s=float(curves.times_s[int(curve.argmax())]),
-        fwhm_s=_width_s(curve, curves.times_s),
-        last_share=float(curve[-3:].mean() / peak),
-        roughness=float(_roughness(mean, arrival_s)[0]),
-        diameter_mm=_diameter_mm(enhancement, middle),
-        is_manual=is_manual,
-    )
-    position = np.asarray(enhancement.series.geometry.to_world(middle.astype(np.float64)))
-    return VesselCurve(curves.times_s, curve, position, len(places), quality)
-
-
-def _width_s(curve: Array, times_s: Array) -> float:
-    """Full width at half maximum of the first pass."""
-    peak = int(curve.argmax())
-    high = curve >= curve[peak] / 2
-    below = np.flatnonzero(~high)
-    first = int(below[below < peak].max(initial=-1)) + 1
-    last = int(below[below > peak].min(initial=len(curve))) - 1
-    return float(times_s[last] - times_s[first] + (times_s[1] - times_s[0]))
-
-
-def _diameter_mm(enhancement: Enhancement, middle: Array) -> float:
-    """Of a circle as large as the connected area of half the vessel's area-under-curve."""
-    plane = enhancement.area[middle[0]]
-    labels = ndimage.label(plane >= plane[middle[1], middle[2]] / 2)[0]
-    pixels = int((labels == labels[middle[1], middle[2]]).sum())
-    dy, dx = enhancement.series.pixel_mm
-    return float(2.0 * np.sqrt(pixels * dy * dx / np.pi))

@@ -16,6 +16,8 @@ from willis_models.findings import (
     SideSelection,
 )
 from willis_models.imaging.components import Mask
+from willis_models.imaging.parts import part_volumes_ml
+from willis_models.imaging.sides import left_of_middle
 from willis_models.manifest import Manifest, OutputLabel
 from willis_models.pipelines.base import Assets, Case, Interpretation, Prepared, ResultMap
 from willis_models.pipelines.infarct.check import UNITS
@@ -24,7 +26,6 @@ from willis_models.pipelines.infarct.parameters import (
     InfarctParameters,
     parameters_of,
 )
-from willis_models.pipelines.infarct.parts import part_volumes_ml
 from willis_models.pipelines.infarct.perfusion_findings import perfusion_findings, study_numbers
 from willis_models.pipelines.infarct.predicted import Predicted, interval_around, predict_native
 from willis_models.pipelines.infarct.prepare import OnGrid
@@ -130,18 +131,11 @@ def side_of(mask: Mask, measured: Measured) -> Laterality | None:
     """The side on which most of a mask lies; None for an empty one or one on both sides."""
     if not mask.any():
         return None
-    share = _left_share(mask, measured)
+    left = left_of_middle(measured.stack, measured.brain)
+    share = float(left[mask].mean())
     if share >= SIDE_FROM:
         return "left"
     return "right" if share <= 1 - SIDE_FROM else None
-
-
-def _left_share(mask: Mask, measured: Measured) -> float:
-    """Share of a mask on the patient's left of the brain's middle; LPS x grows to the left."""
-    stack = measured.stack
-    brain_x = stack.to_world(np.argwhere(measured.brain).astype(np.float64))[:, 0]
-    mask_x = stack.to_world(np.argwhere(mask).astype(np.float64))[:, 0]
-    return float((mask_x > np.median(brain_x)).mean())
 
 
 def _lead(measured: Measured) -> SideSelection:

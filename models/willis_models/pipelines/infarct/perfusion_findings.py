@@ -18,7 +18,7 @@ from willis_models.perfusion.measure import Perfusion
 from willis_models.perfusion.numbers import PerfusionNumbers
 from willis_models.perfusion.parameters import PerfusionParameters
 from willis_models.perfusion.trials import trial_criteria
-from willis_models.perfusion.vessels import VesselCurve as MeasuredCurve
+from willis_models.perfusion.vessel_curve import VesselCurve as MeasuredCurve
 from willis_models.pipelines.base import Case
 from willis_models.pipelines.infarct.measured import Measured
 from willis_models.pipelines.infarct.parameters import InfarctParameters

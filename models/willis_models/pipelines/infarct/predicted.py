@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from willis_models.findings import Interval
 from willis_models.imaging.components import Mask
+from willis_models.imaging.parts import without_small_parts
 from willis_models.pipelines.infarct.parameters import PredictionParameters, VolumeInterval
-from willis_models.pipelines.infarct.parts import without_small_parts
 from willis_models.pipelines.infarct.prepare import OnGrid
 from willis_models.volume import Grid, SliceStack
 

@@ -21,8 +21,8 @@ from willis_models.perfusion.binning import bin_series
 from willis_models.perfusion.curves import Enhancement, enhancement_of
 from willis_models.perfusion.masks import find_head
 from willis_models.perfusion.parameters import DEFAULTS
+from willis_models.perfusion.vessel_curve import VesselCurve
 from willis_models.perfusion.vessels import (
-    VesselCurve,
     find_artery,
     find_vein,
     scaled_to_vein,

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from willis_models.pipelines.infarct.parameters import VolumeInterval
-from willis_models.pipelines.infarct.parts import part_volumes_ml, without_small_parts
 from willis_models.pipelines.infarct.predicted import calibrate, interval_around
-from willis_models.volume import SliceStack
 
 RULE = VolumeInterval(coverage=0.9, quantile_sqrt_ml=2.0, basis="calibrated on simulated data")
 
@@ -31,17 +29,3 @@ def test_the_interval_is_wider_for_larger_volumes_and_never_below_zero() -> None
 
     assert (small.low, small.high) == (0.0, 9.0)
     assert (large.low, large.high) == (64.0, 144.0)
-
-
-def test_parts_that_touch_at_a_corner_are_one_and_small_ones_go() -> None:
-    mask = np.zeros((3, 6, 6), bool)
-    mask[0, :2, :2] = mask[1, 2, 2] = True
-    mask[2, 5, 5] = True
-    origins = np.arange(3)[:, None] * np.array([0.0, 0.0, 10.0])
-    stack = SliceStack(
-        np.zeros(mask.shape), origins, np.array([10.0, 0.0, 0.0]), np.array([0.0, 10.0, 0.0])
-    )
-
-    assert sorted(part_volumes_ml(mask, stack)) == pytest.approx([1.0, 5.0])
-    assert without_small_parts(mask, stack, 2.0).sum() == 5
-    assert not without_small_parts(np.zeros_like(mask), stack, 2.0).any()

@@ -323,7 +323,7 @@ def test_a_commitment_request_waits_until_it_is_finished(database):
 
     book.store(REQUEST, START)
     [due] = book.due(START)
-    book.postpone(due, LATER)
+    book.postpone(due, START + timedelta(minutes=5))
     waiting = book.due(START)
     [again] = book.due(LATER)
     book.finish(again, CommitmentState.REPORTED, LATER)
@@ -331,6 +331,16 @@ def test_a_commitment_request_waits_until_it_is_finished(database):
     assert (due.request, due.attempts) == (REQUEST, 0)
     assert (waiting, again.attempts) == ([], 1)
     assert book.due(LATER) == []
+
+
+def test_a_clock_that_went_back_delays_no_report(database):
+    book = SqlCommitments(database)
+    book.store(REQUEST, START)
+    [due] = book.due(START)
+    book.postpone(due, START + timedelta(seconds=5))
+
+    assert book.due(START) == []
+    assert len(book.due(START - timedelta(hours=1))) == 1
 
 
 def test_the_same_transaction_asked_again_is_reported_again(database):

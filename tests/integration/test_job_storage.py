@@ -281,6 +281,17 @@ def test_a_failed_job_is_not_reopened_once_later_images_came(jobs):
     assert jobs.reopen_failed(first.id, later(2)).state is JobState.FAILED
 
 
+def test_a_clock_that_was_put_back_reverses_no_order(jobs):
+    first = ended(jobs, with_images(1), FAILED)
+    ordered(jobs, with_images(2), later(-3600))
+
+    second = ended(jobs, with_images(2), FAILED)
+
+    assert jobs.latest_of("1.2", "toy").id == second.id
+    assert jobs.reopen_failed(first.id, later(-3500)).state is JobState.FAILED
+    assert jobs.reopen_failed(second.id, later(-3500)).state is JobState.QUEUED
+
+
 @pytest.mark.parametrize("round_", range(8))
 def test_of_a_result_and_late_images_at_once_exactly_one_result_lives_in_the_end(jobs, round_):
     run = started(jobs, with_images(1))
@@ -430,13 +441,13 @@ def test_a_run_is_given_the_roles_and_options_that_were_ordered(jobs):
     run = jobs.claim(ordered(jobs, order).id, NOW)
 
     assert (run.inputs, run.roles) == (ORDER.inputs, ("ctp", "ncct"))
-    assert run.options == {"aif_lps": [1.5, -2.0, 3.0]}
+    assert run.job.options == {"aif_lps": [1.5, -2.0, 3.0]}
 
 
 def test_an_order_without_roles_and_options_gives_none(jobs):
     run = jobs.claim(ordered(jobs, ORDER).id, NOW)
 
-    assert (run.roles, run.options) == ((), {})
+    assert (run.roles, run.job.options) == ((), {})
 
 
 def test_a_job_from_before_the_roles_is_claimed_without_them(tmp_path):
@@ -454,7 +465,7 @@ def test_a_job_from_before_the_roles_is_claimed_without_them(tmp_path):
     migrate(database)
 
     run = SqlJobs(database).claim("j", NOW)
-    assert run is not None and (run.inputs, run.roles, run.options) == (("a.dcm",), (), {})
+    assert run is not None and (run.inputs, run.roles, run.job.options) == (("a.dcm",), (), {})
     database.close()
 
 

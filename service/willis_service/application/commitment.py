@@ -21,6 +21,7 @@ from willis_service.application.ports.commitment import (
     ReportSender,
 )
 from willis_service.domain.commitment import (
+    LONGEST_PAUSE,
     CommitmentRequest,
     CommitmentState,
     FailureReason,
@@ -32,7 +33,6 @@ from willis_service.domain.peers import Destination
 
 _LOG = structlog.get_logger(__name__)
 _FIRST_PAUSE = timedelta(seconds=5)
-_LONGEST_PAUSE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class AnswerCommitments:
             return
         peer = self.peers.get(commitment.request.requester)
         if peer is None:  # taken out of the settings since; it may come back
-            self.book.postpone(commitment, now + _LONGEST_PAUSE)
+            self.book.postpone(commitment, now + LONGEST_PAUSE)
             return
         self._report(commitment, peer)
 
@@ -134,4 +134,4 @@ class AnswerCommitments:
 def _pause(attempts: int) -> timedelta:
     """Doubles from attempt to attempt; the cap keeps a requester that comes back from waiting."""
     doublings: int = 2 ** min(attempts, 16)
-    return min(_FIRST_PAUSE * doublings, _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * doublings, LONGEST_PAUSE)

@@ -13,8 +13,9 @@ LEASE = timedelta(seconds=60)
 
 def outbox_of(core: Core) -> SqlOutbox:
     """The ledger as the courier uses it."""
-    furthest_s = max(core.settings.delivery_longest_retry_s, core.settings.commitment_patience_s)
-    return SqlOutbox(core.database, furthest=timedelta(seconds=2 * furthest_s) + 2 * LEASE)
+    # A question is put off by either: until an answer must have come, or for a failure's pause.
+    longest_s = max(core.settings.delivery_longest_retry_s, core.settings.commitment_patience_s)
+    return SqlOutbox(core.database, lease=LEASE, patience=timedelta(seconds=longest_s))
 
 
 def commitment_noter_of(core: Core) -> NoteCommitment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
@@ -56,6 +56,10 @@ class CommitmentState(StrEnum):
     """The requester does not take the report; asking again is up to it."""
     EXPIRED = "expired"
     """The requester could not be reached for as long as a report is tried."""
+
+
+LONGEST_PAUSE = timedelta(minutes=10)
+"""A report that could not be delivered is never tried later than this."""
 
 
 @dataclass(frozen=True)

@@ -180,14 +180,52 @@ def test_who_lost_the_lease_can_not_postpone_or_refuse(rig):
     assert rig.book.get(first.id).state == "sending"
 
 
-def test_a_clock_that_goes_back_delays_nothing(rig):
+_MINUTES_AND_HOURS = pytest.mark.parametrize("back_s", [600, 3600, 6 * 3600])
+
+
+@_MINUTES_AND_HOURS
+def test_a_clock_that_goes_back_delays_nothing_that_was_planned(rig, back_s):
+    rig.job()
+    rig.plan()
+
+    rig.clock.advance(-back_s)
+
+    assert len(claim(rig)) == 2
+
+
+@_MINUTES_AND_HOURS
+def test_a_clock_that_goes_back_delays_nothing_that_was_tried(rig, back_s):
     rig.job()
     rig.plan()
     settle_all(rig, Postponed("0xA700", "full"), rig.clock() + MINUTE)
 
-    rig.clock.advance(-6 * 3600)
+    rig.clock.advance(-back_s)
 
     assert len(claim(rig)) == 2
+
+
+@_MINUTES_AND_HOURS
+def test_a_clock_that_goes_back_keeps_no_lease_alive(rig, back_s):
+    rig.job()
+    rig.plan()
+    claim(rig, "c1")
+
+    rig.clock.advance(-back_s)
+
+    assert len(claim(rig, "c2")) == 2
+
+
+def test_clocks_of_two_machines_that_differ_a_little_break_no_lease_and_no_pause(rig):
+    rig.job()
+    rig.plan()
+    (first, _second) = claim(rig, "c1")
+    rig.outbox.settle(
+        first.id, "c1", Postponed("0xA700", "full"), rig.clock(), rig.clock() + MINUTE
+    )
+
+    rig.clock.advance(-20)
+
+    assert claim(rig, "c2") == []
 
 
 def test_other_destinations_are_not_touched(rig):

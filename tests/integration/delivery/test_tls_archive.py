@@ -111,8 +111,10 @@ def test_dcmtk_receives_over_tls(rig, certificates, tmp_path):
     files = certificates["archive"]
     command = ["storescp", "+tls", str(files.key), str(files.certificate), "--ignore-peer-cert"]
     command += ["+xa", "-aet", "ARCHIVE", "-od", str(received), str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as scp:
-        wait_until(lambda: _listens(port))
+    log = tmp_path / "storescp.log"
+    with log.open("w") as said, subprocess.Popen(command, stdout=said, stderr=said) as scp:
+        wait_until(lambda: _listens(port) or scp.poll() is not None, seconds=60)
+        assert scp.poll() is None, log.read_text()
         context = client_context(TlsFiles(ca=files.certificate))
         states = send(rig, Destination("ARCHIVE", "127.0.0.1", port), context)
         scp.terminate()

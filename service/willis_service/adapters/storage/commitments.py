@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from willis_service.adapters.storage.database import Database
 from willis_service.adapters.storage.tables import COMMITMENT, INSTANCE
 from willis_service.domain.commitment import (
+    LONGEST_PAUSE,
     CommitmentRequest,
     CommitmentState,
     Reference,
@@ -51,7 +52,10 @@ class SqlCommitments:
     def due(self, now: datetime) -> Sequence[StoredCommitment]:
         """Requests whose report is to be tried now, oldest first."""
         waits = COMMITMENT.c.state == CommitmentState.WAITING
-        is_due = or_(COMMITMENT.c.next_attempt_at.is_(None), COMMITMENT.c.next_attempt_at <= now)
+        again = COMMITMENT.c.next_attempt_at
+        # Nobody is told to wait longer than the longest pause: the clock was set back, and it is
+        # over.
+        is_due = or_(again.is_(None), again <= now, again > now + LONGEST_PAUSE)
         query = select(COMMITMENT).where(waits, is_due).order_by(COMMITMENT.c.id).limit(_BATCH)
         with self.database.read() as connection:
             return [_commitment(row) for row in connection.execute(query)]

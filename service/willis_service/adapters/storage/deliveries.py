@@ -31,6 +31,8 @@ _NOT_LEFT = (DeliveryState.PLANNED, DeliveryState.WAITING)
 _VOID = (*_NOT_LEFT, DeliveryState.REFUSED)
 _NO_ERROR = {"error_code": None, "error_message": None}
 _NO_LEASE = {"courier": None, "leased_until": None}
+_SKEW = timedelta(minutes=5)
+"""By how much the clocks of two machines may differ without one of them having been put back."""
 _NOT_A_NOTICE = DELIVERY.c.kind != ResultKind.RETRACTION
 
 
@@ -38,12 +40,14 @@ _NOT_A_NOTICE = DELIVERY.c.kind != ResultKind.RETRACTION
 class SqlOutbox:
     """Serves the ports DeliveryPlan, Outbox and CommitmentBook.
 
-    ``furthest``: no due time lies further ahead than this. One that does was written before the
-    clock went back, and counts as past.
+    The clock may be put back: what was planned or tried at a time that is yet to come is due now,
+    and so is whatever waits for a time further ahead than anybody is told to wait: a lease longer
+    than ``lease``, a question about commitment later than ``patience``.
     """
 
     database: Database
-    furthest: timedelta = timedelta(hours=2)
+    lease: timedelta = timedelta(minutes=1)
+    patience: timedelta = timedelta(hours=1)
 
     def unplanned(self, limit: int) -> Sequence[Job]:
         """Jobs with published results for which nothing was planned, the oldest first."""
@@ -174,7 +178,7 @@ class SqlOutbox:
         due = and_(
             DELIVERY.c.destination == destination,
             _STATE == DeliveryState.SENT,
-            or_(asking <= now, asking > now + self.furthest),
+            or_(asking <= now, asking > now + self.patience + _SKEW),
         )
         with self.database.read() as connection:
             job_id = _first_job(connection, due)
@@ -209,16 +213,16 @@ class SqlOutbox:
         return count
 
     def _is_due(self, courier: str, now: datetime) -> ColumnElement[bool]:
-        furthest = now + self.furthest
-        next_at, leased = DELIVERY.c.next_attempt_at, DELIVERY.c.leased_until
-        time_has_come = or_(next_at <= now, next_at > furthest)
+        attempted, leased = DELIVERY.c.attempted_at, DELIVERY.c.leased_until
+        pause_is_over = or_(DELIVERY.c.next_attempt_at <= now, attempted > now + _SKEW)
         # A courier sends one job at a time to a destination: what it has and does not send is lost.
-        lease_is_over = or_(leased <= now, leased > furthest, DELIVERY.c.courier == courier)
+        is_mine, too_long = DELIVERY.c.courier == courier, leased > now + self.lease + _SKEW
         return and_(
             _STATE.in_((*_NOT_LEFT, DeliveryState.SENDING)),  # for the index
             or_(
-                and_(_STATE != DeliveryState.SENDING, time_has_come),
-                and_(_STATE == DeliveryState.SENDING, lease_is_over),
+                _STATE == DeliveryState.PLANNED,
+                and_(_STATE == DeliveryState.WAITING, pause_is_over),
+                and_(_STATE == DeliveryState.SENDING, or_(leased <= now, too_long, is_mine)),
             ),
         )
 

@@ -58,11 +58,10 @@ class SqlJobs:
                 if revive(connection, found, order, now):
                     return get_job(connection, order.job_id), True
                 return _hurried(connection, found, order.priority), False
-            amended = replace_earlier(
+            succession = replace_earlier(
                 connection, order.job_id, order.study_instance_uid, order.pipeline, now
             )
-            row = {**row_of(order, now), "predecessor_id": amended}
-            connection.execute(insert(JOB).values(row))
+            connection.execute(insert(JOB).values(row_of(order, now) | succession))
             return get_job(connection, order.job_id), True
 
     def reopen_failed(self, job_id: str, now: datetime) -> Job:

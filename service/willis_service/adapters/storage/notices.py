@@ -62,8 +62,8 @@ class SqlNotices:
             found = find_job(connection, order.job_id)
             if found is not None:
                 return found
-            amended = replace_earlier(connection, order.job_id, study, order.pipeline, now)
-            row = {**row_of(order, now), **ending_values(ending, now), "predecessor_id": amended}
+            succession = replace_earlier(connection, order.job_id, study, order.pipeline, now)
+            row = row_of(order, now) | ending_values(ending, now) | succession
             connection.execute(insert(JOB).values(row))
             retire_earlier(connection, order.job_id, study, order.pipeline)
             return get_job(connection, order.job_id)

@@ -5,9 +5,10 @@ Each function works within a transaction that took its turn for the study.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from willis_service.adapters.storage.job_rows import ENDED_STATES, OPEN_STATES
 from willis_service.adapters.storage.tables import JOB
@@ -16,8 +17,11 @@ from willis_service.domain.job import ROUTING, JobState
 
 def replace_earlier(
     connection: Connection, job_id: str, study_instance_uid: str, pipeline: str, now: datetime
-) -> str | None:
-    """End what was not finished for the study; the job whose result the new one will amend."""
+) -> dict[str, Any]:
+    """End what was not finished for the study; what this makes of the new job's row.
+
+    It names the job whose result it will amend, and comes after all others.
+    """
     others = _others(job_id, study_instance_uid, pipeline)
     published = or_(JOB.c.state.in_(ENDED_STATES), JOB.c.notice_code.is_not(None))
     query = select(JOB.c.id).where(others, published, JOB.c.state != JobState.SUPERSEDED)
@@ -27,7 +31,10 @@ def replace_earlier(
     unfinished = and_(others, JOB.c.state.in_(OPEN_STATES))
     gone = {"state": JobState.SUPERSEDED, "successor_id": job_id, "finished_at": now, "step": None}
     connection.execute(update(JOB).where(unfinished).values(gone))
-    return amended
+    latest = connection.execute(select(func.max(JOB.c.created_at)).where(others)).scalar()
+    # A clock that was put back reverses no order.
+    created_at = now if latest is None else max(now, latest + timedelta(microseconds=1))
+    return {"predecessor_id": amended, "created_at": created_at}
 
 
 def retire_earlier(

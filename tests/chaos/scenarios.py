@@ -45,7 +45,8 @@ Scenario = Callable[[Witness, random.Random], None]
 _STUDIES, _SENDERS = 2, 2
 _PAUSE_S = 0.08
 """Between two images of a sender: a study takes a second, so that faults meet it under way."""
-_HOUR_S = 3600.0
+_HOURS_S = 3 * 3600.0
+"""Long enough that a process which has not beaten since is struck off the roll."""
 _POISON_LIMIT_S = 300.0
 # Out of resources, a rejected or broken association, and a receiver that is just starting again.
 _TRANSIENT = {"0xA700", "NotAssociated", "ConnectionRefusedError", "ConnectionResetError"}
@@ -228,9 +229,9 @@ def archive_misbehaved(witness: Witness, rng: random.Random) -> None:
 
 
 def clock_jumped(witness: Witness, rng: random.Random) -> None:
-    """The wall clock of every process jumps an hour ahead and back again while studies stream."""
+    """The wall clock of every process jumps hours ahead and back again while studies stream."""
     with while_studies_stream(witness):
-        for seconds in (_HOUR_S, -_HOUR_S, 0.0):
+        for seconds in (_HOURS_S, -_HOURS_S, 0.0):
             within_a_job(witness.rig, rng)
             set_clock(witness.rig.folder, seconds)
     witness.check()

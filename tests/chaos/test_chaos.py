@@ -82,7 +82,7 @@ def test_each_result_reaches_an_archive_once_that_was_down_full_aborting_and_rej
     play(SHARED["archive-misbehaves"], witness, "archive")
 
 
-def test_a_clock_that_jumps_an_hour_ahead_and_back_harms_no_study(witness):
+def test_a_clock_that_jumps_hours_ahead_and_back_harms_no_study(witness):
     play(SHARED["clock-jumps"], witness, "clock")
 
 

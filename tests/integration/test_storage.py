@@ -86,7 +86,7 @@ def test_a_worker_is_present_while_it_beats(database):
     workers = SqlWorkers(database)
     workers.sign_in("w1", ["toy 1.0.0"], NOW)
     workers.sign_in("w2", ["toy 1.0.0"], NOW)
-    workers.beat("w1", NOW + timedelta(seconds=60))
+    workers.beat("w1", ["toy 1.0.0"], NOW + timedelta(seconds=60))
 
     present = workers.count_present(NOW + timedelta(seconds=60), timedelta(seconds=30))
     workers.forget(NOW + timedelta(seconds=30))
@@ -100,6 +100,16 @@ def test_a_beat_from_before_the_clock_was_set_back_proves_no_presence(database):
     workers.sign_in("w1", [], NOW)
 
     assert workers.count_present(NOW - timedelta(hours=1), timedelta(seconds=60)) == 0
+
+
+def test_a_worker_that_was_struck_off_is_there_again_at_its_next_beat(database):
+    workers = SqlWorkers(database)
+    workers.sign_in("w1", ["toy 1.0.0"], NOW)
+    workers.forget(NOW + timedelta(hours=1))
+
+    workers.beat("w1", ["toy 1.0.0"], NOW + timedelta(seconds=5))
+
+    assert workers.count_present(NOW + timedelta(seconds=5), timedelta(seconds=30)) == 1
 
 
 def test_each_role_has_a_roll_of_its_own(database):

@@ -87,7 +87,7 @@ class Pulse:
 
     def _beat(self) -> None:
         try:
-            self.workers.beat(self.worker_id, self.clock())
+            self.workers.beat(self.worker_id, self.models, self.clock())
             if (current := self._run) is not None:
                 run, started_s = current
                 self.runs.beat(run, self.clock(), time.monotonic() - started_s)
@@ -113,6 +113,7 @@ class Pulse:
                 _LOG.warning("job_given_back", job_id=run.job.id, attempt=run.attempt)
 
     def _leave(self) -> None:
+        self._stop.set()  # a beat would sign in again
         self._sign_out()
         self.leave()
 

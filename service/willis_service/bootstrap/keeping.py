@@ -105,7 +105,7 @@ class KeeperPresence:
 
     def __call__(self) -> None:
         """One sign of life."""
-        self.roll.beat(self.name, clock())
+        self.roll.beat(self.name, (), clock())
         self.roll.forget(clock() - self.kept)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 
@@ -25,21 +26,29 @@ class SqlWorkers:
 
     def sign_in(self, worker_id: str, models: Sequence[str], now: datetime) -> None:
         """Ready to work; a worker's models are loaded and replayed."""
-        row = {"id": worker_id, "started_at": now, "beat_at": now, "models": list(models)}
         with self.database.write() as connection:
             connection.execute(delete(WORKER).where(WORKER.c.id == worker_id))
-            connection.execute(insert(WORKER).values(role=self.role, **row))
+            connection.execute(insert(WORKER).values(self._row(worker_id, models, now)))
 
-    def beat(self, worker_id: str, now: datetime) -> None:
-        """Store a sign of life."""
+    def beat(self, worker_id: str, models: Sequence[str], now: datetime) -> None:
+        """Store a sign of life.
+
+        Who was struck off is there again: a clock that jumped, or a machine that slept, makes a
+        process look lost that lives.
+        """
+        this = WORKER.c.id == worker_id
         with self.database.write() as connection:
-            this = WORKER.c.id == worker_id
-            connection.execute(update(WORKER).where(this).values(beat_at=now))
+            if connection.execute(update(WORKER).where(this).values(beat_at=now)).rowcount == 0:
+                connection.execute(insert(WORKER).values(self._row(worker_id, models, now)))
 
     def sign_out(self, worker_id: str) -> None:
         """The end, in good order."""
         with self.database.write() as connection:
             connection.execute(delete(WORKER).where(WORKER.c.id == worker_id))
+
+    def _row(self, worker_id: str, models: Sequence[str], now: datetime) -> dict[str, Any]:
+        times = {"started_at": now, "beat_at": now}
+        return {"id": worker_id, "role": self.role, "models": list(models), **times}
 
     def forget(self, before: datetime) -> None:
         """Strike off, in every role, who was not heard of since."""

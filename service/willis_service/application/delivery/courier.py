@@ -39,7 +39,7 @@ class Courier:
 
     def run(self, stop: threading.Event) -> None:
         """Block until ``stop``; what is being sent then may end, within ``drain_s``."""
-        self.presence.sign_in(self.id, [name for name, _ in self.lanes], self.clock())
+        self.presence.sign_in(self.id, self._destinations, self.clock())
         threads = [
             # In a copy of our context, so that what they log names the role as well.
             threading.Thread(
@@ -54,6 +54,10 @@ class Courier:
             stop.wait(self.broken_pause_s if None in done else self.poll_s)
         self._leave(threads)
 
+    @property
+    def _destinations(self) -> Sequence[str]:
+        return [name for name, _ in self.lanes]
+
     def _work(self, rounds: Sequence[Round], stop: threading.Event) -> None:
         while not stop.is_set():
             done = _first_with_work(rounds)
@@ -62,7 +66,7 @@ class Courier:
 
     def _keep_leases(self) -> bool:
         self.outbox.keep(self.id, self.clock() + self.lease)
-        self.presence.beat(self.id, self.clock())
+        self.presence.beat(self.id, self._destinations, self.clock())
         return True
 
     def _leave(self, threads: Sequence[threading.Thread]) -> None:

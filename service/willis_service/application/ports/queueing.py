@@ -174,8 +174,8 @@ class LifeSigns(Protocol):
         """A worker is ready: its models are loaded and replayed."""
         ...
 
-    def beat(self, worker_id: str, now: datetime) -> None:
-        """Store a sign of life of the worker."""
+    def beat(self, worker_id: str, models: Sequence[str], now: datetime) -> None:
+        """Store a sign of life of the worker; one that was struck off is there again."""
         ...
 
     def sign_out(self, worker_id: str) -> None:

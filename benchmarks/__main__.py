@@ -14,6 +14,7 @@ from benchmarks import (
     network,
     perfusion,
     perfusion_accuracy,
+    perfusion_motion,
     receive,
     stages,
     stages_perfusion,
@@ -31,9 +32,10 @@ PARTS: Mapping[str, tuple[str, Callable[[Places], Section]]] = {
     "receive": (receive.TITLE, receive.measure),
     "perfusion": (perfusion.TITLE, perfusion.measure),
     "perfusion_accuracy": (perfusion_accuracy.TITLE, perfusion_accuracy.measure),
+    "perfusion_motion": (perfusion_motion.TITLE, perfusion_motion.measure),
 }
 
-ON_REQUEST = frozenset({"perfusion_accuracy"})
+ON_REQUEST = frozenset({"perfusion_accuracy", "perfusion_motion"})
 """Parts that are measured only where they are named: they take minutes and time nothing."""
 
 

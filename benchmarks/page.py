@@ -10,7 +10,7 @@ from pathlib import Path
 
 HEADER = """# Speed and memory
 
-Made by `make bench` (all but `perfusion_accuracy`, about ten minutes) or
+Made by `make bench` (all but `perfusion_accuracy` and `perfusion_motion`, about ten minutes) or
 `python -m benchmarks PART`. Compare the rows of one table: they were measured in one run. Seconds
 of two runs, or of two machines, compare badly.
 """

@@ -54,6 +54,10 @@ ASPECTS_STRUCTURES: dict[str, Code] = {
 }
 ASPECTS_REGIONS: tuple[str, ...] = tuple(ASPECTS_STRUCTURES)
 
+# Thresholds whose volumes are reported: relative blood flow below, and Tmax above.
+RCBF_PERCENT = (20, 30, 34, 38)
+TMAX_S = (4, 6, 8, 10)
+
 # Concepts of measurements and evaluations in findings and SR.
 MEASUREMENTS: dict[str, Code] = {
     "aspects_score": private("ASPECTS", "Alberta Stroke Program Early CT Score"),
@@ -73,13 +77,13 @@ MEASUREMENTS: dict[str, Code] = {
         f"rcbf_below_{percent}_ml": private(
             f"RCBF-{percent}", f"Volume with relative cerebral blood flow below {percent}%"
         )
-        for percent in (20, 30, 34, 38)
+        for percent in RCBF_PERCENT
     },
     **{
         f"tmax_above_{seconds}_ml": private(
             f"TMAX-{seconds}", f"Volume with Tmax above {seconds} s"
         )
-        for seconds in (4, 6, 8, 10)
+        for seconds in TMAX_S
     },
     "mismatch_ml": private("MISMATCH-VOL", "Mismatch volume"),
     "mismatch_ratio": private("MISMATCH-RATIO", "Mismatch ratio"),
@@ -105,6 +109,14 @@ MAPS: dict[str, Code] = {
     "mtt": Code("113052", "DCM", "Mean Transit Time"),
     "tmax": Code("113084", "DCM", "Tmax"),
     "ttp": Code("113069", "DCM", "Time To Peak"),
+}
+# The unit in which each map is read and written, a key of UNITS.
+MAP_UNITS: dict[str, str] = {
+    "cbf": "mL/(100.g)/min",
+    "cbv": "mL/(100.g)",
+    "mtt": "s",
+    "tmax": "s",
+    "ttp": "s",
 }
 
 # Segments of the infarct pipeline; no standard code exists for core and penumbra.
@@ -172,6 +184,15 @@ UNITS: dict[str, Code] = {
     "deg": Code("deg", "UCUM", "degree"),
     "mL/(100.g)": Code("mL/(100.g)", "UCUM", "milliliter per 100 gram"),
     "mL/(100.g)/min": Code("mL/(100.g)/min", "UCUM", "milliliter per 100 gram and minute"),
+}
+
+# Units as people write them, where the UCUM sign would puzzle a reader.
+PLAIN_UNITS: dict[str, str] = {
+    "[hnsf'U]": "HU",
+    "1": "",
+    "{ratio}": "",
+    "{count}": "",
+    "{voxels}": "voxels",
 }
 
 

@@ -76,9 +76,12 @@ from typing import ClassVar
 
 
 class WillisError(Exception):
-    """Root of the tree. ``str(error)`` says what happened and what to do; it names no patient."""
+    """Root of the tree. ``str(error)`` says what happened and what to do; it names no patient.
 
-    code: ClassVar[str] = "WILLIS_ERROR"
+    An error that a quality item raises has the item's code in place of its class's.
+    """
+
+    code: str = "WILLIS_ERROR"
     retryable: ClassVar[bool] = False
 
     @property

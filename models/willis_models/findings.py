@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from willis_models.codes import MEASUREMENTS, UNITS, Code, Laterality
+from willis_models.codes import MEASUREMENTS, PLAIN_UNITS, UNITS, Code, Laterality
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 INTENDED_USE_STATEMENT = (
@@ -67,6 +67,14 @@ class QualityItem(_Frozen):
     value: float | None = None
     unit: str | None = None
 
+    @property
+    def measured(self) -> str:
+        """The value with its unit as people write it; empty where there is none."""
+        if self.value is None:
+            return ""
+        unit = self.unit or ""
+        return f"{self.value:.4g} {PLAIN_UNITS.get(unit, unit)}".rstrip()
+
 
 class Rejection(_Frozen):
     """Why no numbers are given: the study was rejected, or its analysis failed."""
@@ -99,9 +107,14 @@ class SegmentFinding(_Frozen):
         """The coded anatomy."""
         return Code(self.structure_value, self.structure_scheme, self.structure_meaning)
 
+    def measurement(self, key: str) -> Measurement | None:
+        """The measurement of this name; None where there is none."""
+        return next((m for m in self.measurements if m.key == key), None)
+
     def value(self, key: str) -> float | None:
-        """The measurement of this name, or None where it was not measured."""
-        return next((m.value for m in self.measurements if m.key == key), None)
+        """The measured number of this name, or None where it was not measured."""
+        found = self.measurement(key)
+        return None if found is None else found.value
 
 
 class SideScore(_Frozen):

@@ -20,6 +20,7 @@ from willis_models.perfusion.parameters import DeconvolutionParameters
 from willis_models.volume import Array, Floats
 
 _TAIL_FROM_S = 3.0
+_OF_NYQUIST = 0.8
 
 OSCILLATION_GRID = np.r_[np.arange(0.01, 0.5, 0.01), np.arange(0.5, 1.0, 0.05)]
 
@@ -90,16 +91,24 @@ def damped(threshold: float) -> Filter:
     return Filter(threshold, damp=True)
 
 
-def circulant_matrix(artery: Array, step_s: float, inverse: Filter, tail_s: float = 0.0) -> Floats:
+def circulant_matrix(
+    artery: Array,
+    step_s: float,
+    inverse: Filter,
+    tail_s: float = 0.0,
+    highest_hz: float = np.inf,
+) -> Floats:
     """Filtered inverse (2n, n) of the circulant of an artery padded to 2n samples.
 
     The padding keeps late tissue from wrapping round to the start. With ``tail_s`` above 0 the
-    curves fade out in it instead of dropping to zero: see ``padding_matrix``.
+    curves fade out in it instead of dropping to zero: see ``padding_matrix``. Frequencies above
+    ``highest_hz`` are dropped.
     """
     count = len(artery)
     padding = padding_matrix(count, step_s, tail_s)
     spectrum = np.fft.rfft(padding @ artery) * step_s
-    impulse = np.fft.irfft(inverse(spectrum), 2 * count)
+    seen = np.fft.rfftfreq(2 * count, step_s) <= highest_hz
+    impulse = np.fft.irfft(inverse(spectrum) * seen, 2 * count)
     lags = np.arange(2 * count)[:, None] - np.arange(2 * count)[None, :]
     return np.asarray(impulse[lags % (2 * count)] @ padding)
 
@@ -120,10 +129,19 @@ def padding_matrix(count: int, step_s: float, tail_s: float) -> Floats:
     return padding
 
 
-def oscillation_matrices(artery: Array, step_s: float, tail_s: float = 0.0) -> Iterator[Floats]:
-    """cSVD's matrices by rising threshold, for oSVD."""
+def oscillation_matrices(
+    artery: Array, step_s: float, tail_s: float = 0.0, sampled_s: float = 0.0
+) -> Iterator[Floats]:
+    """cSVD's matrices by rising threshold, for oSVD.
+
+    ``sampled_s`` is the time between the images from which the curves were interpolated. A low
+    threshold lets frequencies pass that images so far apart do not show; what the interpolation put
+    there changes with the delay, so they are dropped from a little under the Nyquist frequency on.
+    """
+    highest_hz = _OF_NYQUIST / (2.0 * sampled_s) if sampled_s > 0 else np.inf
     for threshold in OSCILLATION_GRID:
-        yield circulant_matrix(artery, step_s, truncated(float(threshold)), tail_s)
+        inverse = truncated(float(threshold))
+        yield circulant_matrix(artery, step_s, inverse, tail_s, highest_hz)
 
 
 def least_truncated(curves: Array, matrices: Iterator[Array], limit: float) -> Array:

@@ -48,17 +48,22 @@ class Readings:
 
 class Deconvolver:
     """Turns samples of tissue into readings, for one artery. Sources and units: the formulas are
-    those of Ostergaard 1996 and Wu 2003, in mL per 100 g through kappa / rho."""
+    those of Ostergaard 1996 and Wu 2003, in mL per 100 g through kappa / rho. ``sampled_s`` is the
+    time between two images; 0 where the samples are on the common axis already."""
 
     def __init__(
-        self, artery_hu: Floats, step_s: float, parameters: DeconvolutionParameters
+        self,
+        artery_hu: Floats,
+        step_s: float,
+        parameters: DeconvolutionParameters,
+        sampled_s: float = 0.0,
     ) -> None:
         self._parameters = parameters
         self._step_s = step_s
         self._area = float(artery_hu.sum()) * step_s
         self._by_threshold: list[Array] = []
         if parameters.method == "osvd":
-            matrices = oscillation_matrices(artery_hu, step_s, parameters.tail_s)
+            matrices = oscillation_matrices(artery_hu, step_s, parameters.tail_s, sampled_s)
             self._by_threshold = [matrix.astype(np.float32) for matrix in matrices]
             rows = len(self._by_threshold[0])
         else:
@@ -127,7 +132,8 @@ def compute_maps(
 ) -> PerfusionMaps:
     """Maps on the binned pixels, from the series smoothed within the tissue of each slice."""
     series = enhancement.series
-    deconvolver = Deconvolver(artery_hu, enhancement.axis.step_s, parameters)
+    sampled_s = float(np.median(np.diff(series.times_s, axis=0)))
+    deconvolver = Deconvolver(artery_hu, enhancement.axis.step_s, parameters, sampled_s)
     maps = {name: np.full(tissue.shape, np.nan, np.float32) for name in MAP_NAMES}
     for z in np.flatnonzero(tissue.any(axis=(1, 2))):
         rows, columns = bounding_box(tissue[z])

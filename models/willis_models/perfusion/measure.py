@@ -39,7 +39,9 @@ class Sampling:
     ``longest_step_s`` is the longest time between two images of any slice;
     ``seconds_after_arrival`` how long the scan went on after the artery's arrival;
     ``baseline_frames`` the images before it, in the slice that has fewest; ``coverage_mm`` the
-    length of the slab along its normal.
+    length of the slab along its normal. Where a second bolus arrived, at ``second_bolus_s`` after
+    the first image, the steps and the seconds are those before it; ``length_s`` is always that of
+    the whole series.
     """
 
     median_step_s: float
@@ -48,6 +50,7 @@ class Sampling:
     seconds_after_arrival: float
     baseline_frames: int
     coverage_mm: float
+    second_bolus_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,12 @@ def measure(
     noise = choose_smoothing(series, head.inner, parameters.noise)
     progress("vessels")
     step_s = parameters.deconvolution.step_s
-    enhancement = enhancement_of(series, head.brain, step_s, noise.before_hu, parameters.vessels)
-    artery, vein = _vessels(enhancement, head, parameters, aif_lps, vof_lps)
-    still = baseline_of(series, enhancement.arrival_s)
+    enhancement = enhancement_of(
+        series, head.brain, step_s, noise.before_hu, parameters.vessels, motion.jumps
+    )
+    deep = head.inner if motion.jumps.any() else head.brain
+    artery, vein = _vessels(enhancement, head.brain, deep, parameters, aif_lps, vof_lps)
+    still = baseline_of(enhancement.series, enhancement.arrival_s)
     tissue = _tissue(enhancement, artery, head, still, parameters.masks, parameters.deconvolution)
     progress("deconvolution")
     maps = compute_maps(
@@ -114,7 +120,7 @@ def measure(
         vof=vein,
         motion=motion,
         noise=noise,
-        sampling=_sampling(dynamic, enhancement.arrival_s, artery.quality.arrival_s),
+        sampling=_sampling(dynamic, enhancement, artery.quality.arrival_s),
     )
 
 
@@ -132,17 +138,23 @@ class _Native:
 
 def _vessels(
     enhancement: Enhancement,
-    head: Head,
+    brain: Mask,
+    deep: Mask,
     parameters: PerfusionParameters,
     aif_lps: Floats | None,
     vof_lps: Floats | None,
 ) -> tuple[VesselCurve, VesselCurve]:
-    """Artery and vein, by hand where a place is given; a chosen artery is not scaled."""
+    """Artery and vein, by hand where a place is given; the artery is sought in ``deep`` only.
+
+    Of a head that moved that is the brain away from the skull: at its edge bone comes and goes.
+    The great sinuses lie there, so the vein is sought everywhere.
+    """
     limits = parameters.vessels
-    passing = head.brain & enhancement.passing
-    search = passing if passing.any() else head.brain
+    passing = brain & enhancement.passing
+    search = passing if passing.any() else brain
     if aif_lps is None:
-        artery = find_artery(enhancement, search, limits)
+        inside = search & deep
+        artery = find_artery(enhancement, inside if inside.any() else search, limits)
     else:
         artery = vessel_at(enhancement, aif_lps, limits)
     if vof_lps is None:
@@ -171,17 +183,21 @@ def _tissue(
     return head.inner & ~csf & ~vessel
 
 
-def _sampling(dynamic: DynamicStack, arrival_s: float, artery_s: float) -> Sampling:
-    """``arrival_s`` of the bolus anywhere ends the baseline, the artery's starts the clock."""
-    times = dynamic.times_s
-    steps = np.diff(times, axis=0)
+def _sampling(dynamic: DynamicStack, enhancement: Enhancement, artery_s: float) -> Sampling:
+    """The bolus's arrival anywhere ends the baseline, the artery's starts the clock."""
+    times, second_s = enhancement.series.times_s, enhancement.second_s
+    longest_step_s = float(np.diff(times, axis=0).max())
+    end_s = float(times[-1].min())
+    if second_s is not None:  # the first bolus is seen until the frame that shows the second
+        end_s = min(end_s + longest_step_s, float(dynamic.times_s[len(times)].min()))
     stack = dynamic.still(dynamic.frames[0])
-    coverage = float(stack.slice_extents_mm.sum()) if len(stack.origins_lps) > 1 else 0.0
+    start_s = float(times.min())
     return Sampling(
-        median_step_s=float(np.median(steps)),
-        longest_step_s=float(steps.max()),
-        length_s=float(times.max() - times.min()),
-        seconds_after_arrival=float(times[-1].min() - times.min() - artery_s),
-        baseline_frames=int((times < arrival_s).sum(axis=0).min()),
-        coverage_mm=coverage,
+        median_step_s=float(np.median(np.diff(times, axis=0))),
+        longest_step_s=longest_step_s,
+        length_s=float(dynamic.times_s.max()) - start_s,
+        seconds_after_arrival=end_s - start_s - artery_s,
+        baseline_frames=int((times < enhancement.arrival_s).sum(axis=0).min()),
+        coverage_mm=float(stack.slice_extents_mm.sum()) if len(stack.origins_lps) > 1 else 0.0,
+        second_bolus_s=None if second_s is None else second_s - start_s,
     )

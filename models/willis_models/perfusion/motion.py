@@ -8,6 +8,7 @@ image difference (inverse compositional, Baker and Matthews 2004, doi:10.1023/B:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import SimpleITK as sitk
@@ -30,7 +31,8 @@ class MotionTrace:
     ``translation_mm`` is the shift of the head's centre, ``rotation_deg`` the turn about it,
     ``displacement_mm`` both together: root mean square over a sphere of the head's size
     (Jenkinson 1999). ``max_mm`` is the largest of the latter; ``corrected`` says which frames were
-    resampled, the others having moved too little.
+    resampled, the others having moved too little; ``jumps`` (t - 1,) whether it lay elsewhere than
+    in the frame before.
     """
 
     translation_mm: Floats
@@ -38,6 +40,7 @@ class MotionTrace:
     displacement_mm: Floats
     corrected: Array
     reference: int
+    jumps: Array
 
     @property
     def max_mm(self) -> float:
@@ -47,12 +50,13 @@ class MotionTrace:
 
 def correct_motion(series: BinnedSeries, parameters: MotionParameters) -> MotionTrace:
     """Align all frames, writing into ``series.frames``, and say how far each had moved."""
-    coarse = _Coarse.of(series, parameters)
+    coarse = CoarseBone.of(series, parameters)
     reference = coarse.reference()
-    model = _Alignment(coarse.images[reference], coarse.affine_lps, parameters)
+    model = Alignment(coarse.images[reference], coarse.affine_lps, parameters)
     poses = [model.pose_of(image) for image in coarse.images]
     displacement = np.array([pose.displacement_mm(parameters.head_radius_mm) for pose in poses])
     moved = displacement > parameters.still_mm
+    steps = [a.to(b).displacement_mm(parameters.head_radius_mm) for a, b in pairwise(poses)]
     for t in np.flatnonzero(moved):
         matrix = poses[t].matrix(model.centre_lps)
         series.frames[t] = _resample(series.frames[t], matrix, series.affine_lps, border=None)
@@ -62,18 +66,20 @@ def correct_motion(series: BinnedSeries, parameters: MotionParameters) -> Motion
         displacement,
         moved,
         reference,
+        np.array(steps) > parameters.still_mm,
     )
 
 
 @dataclass(frozen=True)
-class _Coarse:
+class CoarseBone:
     """Bone of all frames on a coarse grid, 0 to 1."""
 
     images: Array
     affine_lps: Floats
 
     @staticmethod
-    def of(series: BinnedSeries, parameters: MotionParameters) -> _Coarse:
+    def of(series: BinnedSeries, parameters: MotionParameters) -> CoarseBone:
+        """The window of bone, averaged in plane."""
         factor = max(1, round(parameters.grid_mm / series.pixel_mm[0]))
         t, z, y, x = series.frames.shape
         rows, columns = y // factor, x // factor
@@ -86,7 +92,7 @@ class _Coarse:
         affine = series.affine_lps.copy()
         affine[:3, 3] += affine[:3, 1:3].sum(axis=1) * (factor - 1) / 2
         affine[:3, 1:3] *= factor
-        return _Coarse(images, affine)
+        return CoarseBone(images, affine)
 
     def reference(self) -> int:
         """The frame nearest to all others: most of them then stay as they are."""
@@ -117,12 +123,17 @@ class _Pose:
         spread = radius_mm**2 / 5.0 * float(np.trace(change.T @ change))
         return float(np.sqrt(spread + self.shift_mm @ self.shift_mm))
 
+    def to(self, other: _Pose) -> _Pose:
+        """What takes this pose to another one."""
+        turn = other.turn * self.turn.inv()
+        return _Pose(turn, other.shift_mm - turn.apply(self.shift_mm))
+
     def after(self, turn: Rotation, shift_mm: Floats) -> _Pose:
         """This pose applied after a small one: compose(self, small)."""
         return _Pose(self.turn * turn, self.turn.apply(shift_mm) + self.shift_mm)
 
 
-class _Alignment:
+class Alignment:
     """Aligns frames with one reference, coarse level first."""
 
     def __init__(self, reference: Array, affine_lps: Floats, parameters: MotionParameters) -> None:

@@ -25,6 +25,7 @@ from willis_models.volume import Array, Floats
 _CONNECTED = np.ones((3, 3, 3))
 _CLUSTER_ROUNDS = 30
 _STRONGEST_PERCENTILE = 99.5
+_END_S, _LOWEST_END = 5.0, -0.05
 _ALIKE_MM, _ALIKE_PEAK, _ALIKE = 3.0, 0.6, 0.97
 
 
@@ -128,14 +129,25 @@ def _largest_areas(enhancement: Enhancement, search: Mask, parameters: VesselPar
 
 
 def _smooth_and_strong(curves: Curves, arrival_s: float, parameters: VesselParameters) -> Array:
-    """Indices without the roughest curves, and of these the ones that rise like vessels."""
+    """Indices without the roughest curves, and of these the ones that rise like vessels.
+
+    Blood keeps some contrast agent: what ends below its baseline is an edge of a head that moved.
+    """
     rough = roughness_of(curves, arrival_s)
     limit = max(float(np.quantile(rough, 1.0 - parameters.rough_share)), parameters.rough_from)
-    smooth = np.flatnonzero(rough <= limit)
+    sound = (rough <= limit) & (_ends(curves) >= _LOWEST_END)
+    smooth = np.flatnonzero(sound if sound.any() else rough <= limit)
     peaks = curves.values[smooth].max(axis=1)
     return np.asarray(
         smooth[peaks > parameters.min_peak_share * np.percentile(peaks, _STRONGEST_PERCENTILE)]
     )
+
+
+def _ends(curves: Curves) -> Array:
+    """Mean of the last seconds of each curve, as a share of its peak."""
+    late = curves.times_s > curves.times_s[-1] - _END_S
+    peaks = np.maximum(curves.values.max(axis=1), 1e-3)
+    return np.asarray(curves.values[:, late].mean(axis=1) / peaks)
 
 
 def _with_alike(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -171,6 +171,8 @@ class Pipeline:
     """Sets of roles that each suffice, the preferred one first; none given: the required ones."""
     options_of: Callable[[Mapping[str, Any]], Mapping[str, Any]] = no_options
     """The options as ``prepare`` takes them. Raises BadOption for one that does not fit."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Options that are a place, LPS mm (x, y, z), and the role in whose images each one lies."""
 
     @property
     def sufficient(self) -> tuple[frozenset[str], ...]:
@@ -254,17 +256,19 @@ def analyse(
 
 
 class _RejectedByCheck(InputError):
-    """Carries the code of the quality item that rejected the case."""
+    """Has the code of the first quality item that rejected the case, and names the others."""
 
-    def __init__(self, item: QualityItem) -> None:
-        super().__init__(item.message)
-        self.item = item
+    def __init__(self, rejected: Sequence[QualityItem]) -> None:
+        first, *others = rejected
+        measured = f"Measured: {first.measured}." if first.measured else ""
+        also = f"Also rejected: {', '.join(item.code for item in others)}." if others else ""
+        super().__init__(" ".join(part for part in (first.message, measured, also) if part))
+        self.code = first.code
 
 
 def raise_first_reject(quality: tuple[QualityItem, ...]) -> None:
-    """Raise an InputError for the first item whose outcome is ``reject``."""
-    rejected = next((item for item in quality if item.outcome == "reject"), None)
-    if rejected is not None:
+    """Raise an InputError with the code of the first item whose outcome is ``reject``."""
+    if rejected := [item for item in quality if item.outcome == "reject"]:
         raise _RejectedByCheck(rejected)
 
 
@@ -276,17 +280,15 @@ def _rejected(
     error: InputError,
     seconds: dict[str, float],
 ) -> Findings:
-    if isinstance(error, _RejectedByCheck):
-        code = error.item.code
-    else:
-        code = error.code
-        quality = (*quality, QualityItem(code=code, outcome="reject", message=error.message))
+    if not isinstance(error, _RejectedByCheck):
+        item = QualityItem(code=error.code, outcome="reject", message=error.message)
+        quality = (*quality, item)
     return Findings(
         pipeline=pipeline.name,
         status="rejected",
         model=predictor.identity,
         quality=quality,
-        rejection=Rejection(code=code, message=error.message),
+        rejection=Rejection(code=error.code, message=error.message),
         limits=manifest.limits,
         timings_s=seconds,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from willis_models.codes import MAP_UNITS
 from willis_models.errors import NoSuitableSeries, TooFewSlices, UnsuitableSeries
 from willis_models.findings import QualityItem
 from willis_models.manifest import Manifest
@@ -11,8 +12,6 @@ from willis_models.pipelines.acquisition import general_items, quality_item, rej
 from willis_models.pipelines.base import Case, InputImage
 from willis_models.pipelines.infarct.parameters import CheckParameters, parameters_of
 from willis_models.pipelines.infarct.roles import CTP, MAP_ROLES, NEEDS, STILL_ROLES
-
-UNITS = {"cbf": "mL/(100.g)/min", "cbv": "mL/(100.g)", "mtt": "s", "tmax": "s"}
 
 
 def check(case: Case, manifest: Manifest) -> tuple[QualityItem, ...]:
@@ -42,8 +41,8 @@ def _items(
 def _map_items(case: Case) -> Iterator[QualityItem]:
     for role in MAP_ROLES:
         unit = case[role].unit if role in case else None
-        if unit is not None and unit != UNITS[role]:
-            said = f"The map {role} is in {unit}; {UNITS[role]} is needed."
+        if unit is not None and unit != MAP_UNITS[role]:
+            said = f"The map {role} is in {unit}; {MAP_UNITS[role]} is needed."
             yield reject(UnsuitableSeries, said)
     said = "Perfusion was taken from maps that were sent; how they were made was not checked."
     yield quality_item("READY_MAPS", "warn", said)

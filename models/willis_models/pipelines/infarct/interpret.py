@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from willis_models.codes import Laterality
+from willis_models.codes import MAP_UNITS, Laterality
 from willis_models.findings import (
     NOTHING_FOUND,
     Findings,
@@ -20,7 +20,6 @@ from willis_models.imaging.parts import part_volumes_ml
 from willis_models.imaging.sides import left_of_middle
 from willis_models.manifest import Manifest, OutputLabel
 from willis_models.pipelines.base import Assets, Case, Interpretation, Prepared, ResultMap
-from willis_models.pipelines.infarct.check import UNITS
 from willis_models.pipelines.infarct.measured import Measured
 from willis_models.pipelines.infarct.parameters import (
     InfarctParameters,
@@ -155,8 +154,7 @@ def _mask(found: Mask | None, measured: Measured) -> Mask:
 
 def _maps(measured: Measured) -> tuple[ResultMap, ...]:
     is_own = measured.scan is not None
-    units = {**UNITS, "ttp": "s"}
-    found = ((key, getattr(measured.maps, key), unit) for key, unit in units.items())
+    found = ((key, getattr(measured.maps, key), unit) for key, unit in MAP_UNITS.items())
     return tuple(
         ResultMap(key, values, unit, is_own) for key, values, unit in found if values is not None
     )

@@ -90,9 +90,11 @@ def _method(numbers: PerfusionNumbers, scan: Perfusion, parameters: PerfusionPar
     pixels = f"Pixels averaged {binned} x {binned}, then smoothed" if binned > 1 else "Smoothed"
     reference = f" Relative CBF refers to {numbers.reference}." if numbers.reference else ""
     note = f" {numbers.mismatch_note}" if numbers.mismatch_note else ""
+    second_s = scan.sampling.second_bolus_s
+    part = "" if second_s is None else f"Of two boluses the first, up to {second_s:.0f} s. "
     return (
-        f"Deconvolution by {_METHODS[parameters.deconvolution.method]}. {pixels} in plane with a "
-        f"Gaussian of {scan.noise.smoothing_fwhm_mm:.1f} mm full width; noise "
+        f"{part}Deconvolution by {_METHODS[parameters.deconvolution.method]}. {pixels} in plane "
+        f"with a Gaussian of {scan.noise.smoothing_fwhm_mm:.1f} mm full width; noise "
         f"{scan.noise.before_hu:.1f} HU before and {scan.noise.after_hu:.2f} HU after."
         f"{reference}{note}"
     )

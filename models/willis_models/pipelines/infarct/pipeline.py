@@ -7,7 +7,7 @@ from willis_models.pipelines.infarct.check import check
 from willis_models.pipelines.infarct.interpret import interpret
 from willis_models.pipelines.infarct.options import options_of
 from willis_models.pipelines.infarct.prepare import prepare
-from willis_models.pipelines.infarct.roles import NEEDS, ROLES
+from willis_models.pipelines.infarct.roles import CTP, NEEDS, ROLES
 
 INFARCT = Pipeline(
     name="infarct",
@@ -18,4 +18,5 @@ INFARCT = Pipeline(
     interpret=interpret,
     needs=NEEDS,
     options_of=options_of,
+    places={"aif_lps": CTP, "vof_lps": CTP},
 )

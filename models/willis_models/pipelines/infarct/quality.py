@@ -33,13 +33,25 @@ def scan_items(measured: Measured, parameters: InfarctParameters) -> tuple[Quali
 
 def _timing(scan: Perfusion, limits: QualityLimits) -> Iterator[QualityItem]:
     after_s, least_s = scan.sampling.seconds_after_arrival, limits.reject_seconds_after_arrival
+    second_s = scan.sampling.second_bolus_s
+    until = "" if second_s is None else " and before a second bolus"
     yield _item(
         ScanTooShort.code,
         "reject" if after_s < least_s else "pass",
-        f"Time scanned after the contrast agent's arrival; at least {least_s:.0f} s are needed.",
+        f"Time scanned after the contrast agent's arrival{until}; at least {least_s:.0f} s are "
+        "needed.",
         after_s,
         "s",
     )
+    if second_s is not None:
+        yield _item(
+            "SECOND_BOLUS",
+            "warn",
+            "A second bolus arrived after this time; perfusion was measured on the first, from "
+            "the images before it.",
+            second_s,
+            "s",
+        )
     step_s, most_s = scan.sampling.longest_step_s, limits.reject_step_s
     yield _item(
         SamplingTooCoarse.code,

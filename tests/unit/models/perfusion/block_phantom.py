@@ -45,16 +45,25 @@ class Phantom:
         return np.asarray(self.classes == list(TISSUES).index(name) + 1)
 
 
-def artery_at(times_s: Array, arrival_s: float = 10.0, peak_hu: float = 300.0) -> Array:
-    """Gamma variate with a recirculation of about 18%, HU over the baseline."""
+def artery_at(
+    times_s: Array,
+    arrival_s: float = 10.0,
+    peak_hu: float = 300.0,
+    second_s: float = np.inf,
+) -> Array:
+    """Gamma variate with a recirculation of about 18%, HU over the baseline; and the same again
+    ``second_s`` later, where a second bolus was given."""
 
     def pass_(t: Array) -> Array:
         rise = np.maximum(t, 0.0)
         return np.asarray(rise**3 * np.exp(-rise / 1.5) / (4.5**3 * np.exp(-3.0)))
 
-    late = np.maximum(times_s - arrival_s - 8.0, 0.0)
-    again = 0.12 * (1.0 - np.exp(-late / 4.0))
-    return np.asarray(peak_hu * (pass_(times_s - arrival_s) + again))
+    def bolus(since_s: Array) -> Array:
+        late = np.maximum(since_s - 8.0, 0.0)
+        return np.asarray(pass_(since_s) + 0.12 * (1.0 - np.exp(-late / 4.0)))
+
+    since_s = times_s - arrival_s
+    return np.asarray(peak_hu * (bolus(since_s) + bolus(since_s - second_s)))
 
 
 def tissue_at(tissue: Tissue, times_s: Array, **artery: float) -> Array:
@@ -91,6 +100,7 @@ def make_phantom(
     seed: int = 0,
     arrival_s: float = 10.0,
     peak_hu: float = 300.0,
+    second_s: float = np.inf,
     dtype: type = np.int16,
 ) -> Phantom:
     """The lesion lies on the patient's left; rows run to posterior, columns to the left."""
@@ -120,7 +130,7 @@ def make_phantom(
     for number, tissue in enumerate(TISSUES.values(), start=1):
         still[classes == number] = tissue.hu
     frames = np.repeat(still[None], len(times), axis=0)
-    bolus = {"arrival_s": arrival_s, "peak_hu": peak_hu}
+    bolus = {"arrival_s": arrival_s, "peak_hu": peak_hu, "second_s": second_s}
     for k in range(slices):
         t = times[:, k]
         for number, tissue in enumerate(TISSUES.values(), start=1):

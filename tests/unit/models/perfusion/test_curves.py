@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.models.perfusion.block_phantom import artery_at, frame_times, vein_at
 from willis_models.perfusion.binning import BinnedSeries, bin_series
-from willis_models.perfusion.curves import passes
+from willis_models.perfusion.curves import follows_head, passes
 from willis_models.volume import DynamicStack
 
 TIMES_S = frame_times(1.5, 60.0, 1)[:, 0]
@@ -45,3 +45,25 @@ def test_an_artery_and_a_vein_pass() -> None:
 )
 def test_the_edge_of_bone_of_a_head_that_moved_does_not(curve: np.ndarray) -> None:
     assert not passing(curve)
+
+
+JUMPED = np.isin(np.arange(len(TIMES_S) - 1), (9, 15))
+"""The head lay elsewhere from 15 s to 24 s, while the bolus passed."""
+
+
+def elsewhere() -> np.ndarray:
+    return jerk(14.0, until_s=23.0)
+
+
+def test_what_rises_and_falls_when_the_head_moves_is_no_vessel() -> None:
+    found = follows_head(
+        series_of(elsewhere(), artery_at(TIMES_S), vein_at(TIMES_S), 0.0 * TIMES_S), JUMPED
+    )
+    assert list(found[0, 0]) == [True, False, False, False]
+    assert passing(elsewhere())
+
+
+def test_in_a_head_that_lies_still_or_never_does_nothing_follows_it() -> None:
+    series = series_of(elsewhere(), artery_at(TIMES_S))
+    for jumps in (np.zeros_like(JUMPED), np.ones_like(JUMPED)):
+        assert not follows_head(series, jumps).any()

@@ -30,7 +30,20 @@ def phantom(kind: str = "even") -> Phantom:
     if kind == "uneven":
         early, late = np.arange(0.0, 36.0, 1.5), np.arange(36.0, 61.0, 3.0)
         times = np.repeat(np.r_[early, late][:, None], 4, axis=1)
+    if kind.startswith("two boluses"):
+        return make_phantom(two_bolus_times(kind), noise_hu=2.0, second_s=SECOND_S[kind])
     return make_phantom(times, noise_hu=2.0)
+
+
+SECOND_S = {"two boluses": 42.0, "two boluses far apart": 60.0, "two boluses and a pause": 150.0}
+
+
+def two_bolus_times(kind: str) -> Array:
+    """From before the first bolus until the second has passed, with the tube off between or not."""
+    times = frame_times(1.5, SECOND_S[kind] + 45.0, 4)
+    if kind.endswith("pause"):
+        times = times[(times[:, 0] <= 60.0) | (times[:, 0] >= 150.0)]
+    return times
 
 
 @cache
@@ -80,6 +93,58 @@ def test_slices_scanned_half_an_interval_apart_read_the_same() -> None:
     assert tmax is not None
     means = [float(tmax[z][where[z]].mean()) for z in range(4)]
     assert max(means) - min(means) < 0.5
+
+
+@pytest.mark.parametrize("kind", SECOND_S)
+def test_maps_of_two_boluses_are_those_of_the_first_one(kind: str) -> None:
+    """Within a tenth in flow and volume and one step in time, as with scans of other lengths."""
+    one, two = result().maps, result(kind).maps
+    for name in TISSUES:
+        where = within("even", name) & within(kind, name)
+        for key, share, step in (
+            ("cbf", 0.1, 0.3),
+            ("cbv", 0.1, 0.05),
+            ("mtt", 0.15, 0.0),
+            ("tmax", 0.0, 0.5),
+            ("ttp", 0.0, 0.5),
+        ):
+            expected = median(getattr(one, key), where)
+            found = median(getattr(two, key), where)
+            assert found == pytest.approx(expected, rel=share, abs=step), (name, key)
+
+
+@pytest.mark.parametrize("kind", SECOND_S)
+def test_numbers_of_two_boluses_are_those_of_the_first_one(kind: str) -> None:
+    one, two = (
+        numbers_of(each.maps, each.tissue, each.still, DEFAULTS.numbers)[0]
+        for each in (result(), result(kind))
+    )
+    assert two.core_ml == pytest.approx(one.core_ml, rel=0.1)
+    assert two.hypoperfused_ml == pytest.approx(one.hypoperfused_ml, rel=0.05)
+    assert two.side == one.side
+
+
+@pytest.mark.parametrize("kind", SECOND_S)
+def test_vessels_and_figures_of_two_boluses_are_those_of_the_first_one(kind: str) -> None:
+    one, two = result(), result(kind)
+    assert two.sampling.second_bolus_s == pytest.approx(11.0 + SECOND_S[kind], abs=2.0)
+    assert two.aif.quality.peak_s == pytest.approx(one.aif.quality.peak_s, abs=0.5)
+    assert two.vof.quality.peak_s == pytest.approx(one.vof.quality.peak_s, abs=1.0)
+    assert two.aif.times_s[-1] < two.sampling.second_bolus_s
+    assert two.sampling.longest_step_s == 1.5
+    assert two.sampling.seconds_after_arrival >= 40.0
+    assert len(two.motion.displacement_mm) == len(phantom(kind).dynamic.frames)
+
+
+def test_one_bolus_has_no_second() -> None:
+    assert result().sampling.second_bolus_s is None
+
+
+def test_boluses_too_close_to_each_other_leave_too_short_a_scan() -> None:
+    close = make_phantom(frame_times(1.5, 75.0, 2), second_s=25.0)
+    sampling = measure(close.dynamic, DEFAULTS).sampling
+    assert sampling.length_s == 75.0
+    assert sampling.seconds_after_arrival == pytest.approx(25.0, abs=1.5)
 
 
 def test_the_lesion_is_found_on_its_side_with_its_volume() -> None:

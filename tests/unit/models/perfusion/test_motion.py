@@ -96,3 +96,15 @@ def test_the_reference_is_a_frame_where_most_others_lie() -> None:
 def test_a_turn_moves_the_head_even_where_its_centre_rests() -> None:
     trace = correct(moved((0.0, 0.0, 0.0), turn_deg=6.0))
     assert trace.displacement_mm[MOVED] > trace.translation_mm[MOVED] + 2.0
+
+
+def test_the_trace_says_its_largest_displacement() -> None:
+    still = np.zeros(3)
+    trace = MotionTrace(still, still, np.array([0.0, 4.5, 1.0]), still > 0, 0, still[1:] > 0)
+    assert trace.max_mm == 4.5
+
+
+def test_the_moments_at_which_the_head_lay_elsewhere_are_told() -> None:
+    jumps = correct(moved((0.0, 6.0, 0.0))).jumps
+    assert list(np.flatnonzero(jumps)) == [MOVED - 1, MOVED]
+    assert not correct(moved((0.0, 0.0, 0.0))).jumps.any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from willis_models.perfusion.sampling import (
     baseline_matrix,
     interpolation_matrix,
     rise_matrix,
+    second_arrival_of,
 )
 
 
@@ -78,3 +81,61 @@ def test_of_two_boluses_the_first_one_is_the_arrival() -> None:
     times = np.arange(0.0, 80.0, 0.5)
     twice = artery_at(times, arrival_s=10.0) + 1.5 * artery_at(times, arrival_s=45.0)
     assert arrival_of(twice, times, 0.1) == pytest.approx(11.0, abs=1.0)
+
+
+@pytest.mark.parametrize("share", [0.6, 1.0, 1.5])
+@pytest.mark.parametrize("second_s", [25.0, 40.0, 60.0])
+def test_a_second_bolus_arrives_where_the_vessels_start_to_rise_again(
+    second_s: float, share: float
+) -> None:
+    times = np.arange(0.0, 100.0, 0.5)
+    twice = artery_at(times) + share * artery_at(times, arrival_s=10.0 + second_s)
+    found = second_arrival_of(twice, times, 0.1)
+    assert found == pytest.approx(11.0 + second_s, abs=1.0)
+
+
+def single(times: np.ndarray) -> np.ndarray:
+    return artery_at(times)
+
+
+def with_a_strong_return(times: np.ndarray) -> np.ndarray:
+    return artery_at(times) + 0.4 * artery_at(times, arrival_s=26.0)
+
+
+def with_two_frames_of_jerk(times: np.ndarray) -> np.ndarray:
+    return artery_at(times) + 200.0 * ((times >= 40.0) & (times < 43.0))
+
+
+def with_a_step_that_stays(times: np.ndarray) -> np.ndarray:
+    return artery_at(times) + 200.0 * (times >= 40.0)
+
+
+def with_a_notch(times: np.ndarray) -> np.ndarray:
+    return artery_at(times) - 160.0 * (np.abs(times - 14.5) < 0.6)
+
+
+def with_noise(times: np.ndarray) -> np.ndarray:
+    return artery_at(times) + np.random.default_rng(0).normal(0.0, 15.0, len(times))
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        single,
+        with_a_strong_return,
+        with_two_frames_of_jerk,
+        with_a_step_that_stays,
+        with_a_notch,
+        with_noise,
+    ],
+)
+def test_one_bolus_is_not_taken_for_two(curve: Callable[[np.ndarray], np.ndarray]) -> None:
+    times = np.arange(0.0, 80.0, 0.5)
+    assert second_arrival_of(curve(times), times, 0.1) is None
+
+
+def test_a_test_bolus_before_the_great_one_belongs_to_the_baseline() -> None:
+    times = np.arange(0.0, 100.0, 0.5)
+    curve = 0.3 * artery_at(times) + artery_at(times, arrival_s=40.0)
+    assert arrival_of(curve, times, 0.1) == pytest.approx(41.0, abs=1.0)
+    assert second_arrival_of(curve, times, 0.1) is None

@@ -175,3 +175,32 @@ def test_of_two_arteries_the_earlier_one_is_taken() -> None:
     frames[:, late] = 40 + np.round(artery_at(times - 4.0))[:, None]
     enhancement, brain = enhanced(replace(made, dynamic=replace(made.dynamic, frames=frames)))
     assert in_plane_mm(find_artery(enhancement, brain, LIMITS), made.artery_lps) < 4.0
+
+
+def with_an_edge(curve_hu: np.ndarray) -> Phantom:
+    """The phantom with a spot of 2 x 2 x 1 cm deep in the brain that changes as given (t,)."""
+    made = phantom()
+    frames = made.dynamic.frames.astype(np.float32)
+    frames[:, 1, 60:72, 70:82] += curve_hu[:, None, None]
+    return replace(made, dynamic=replace(made.dynamic, frames=frames))
+
+
+def test_what_ends_below_its_baseline_is_no_artery() -> None:
+    """Bone or CSF at an edge, in a head that moved during the bolus and did not come back."""
+    times = phantom().dynamic.times_s[:, 0]
+    edge = 300.0 * ((times > 8.0) & (times < 15.0)) - 25.0 * (times >= 15.0)
+    enhancement, brain = enhanced(with_an_edge(edge))
+    artery = find_artery(enhancement, brain, LIMITS)
+    assert in_plane_mm(artery, phantom().artery_lps) < 4.0
+
+
+def test_what_changes_when_the_head_moves_is_no_artery() -> None:
+    times = phantom().dynamic.times_s[:, 0]
+    edge = 250.0 * ((times > 9.0) & (times < 16.0))
+    made = with_an_edge(edge)
+    series = bin_series(made.dynamic, 0.8)
+    brain = find_head(series.frames.mean(axis=0), series.spacing_mm, DEFAULTS.masks).brain
+    jumps = np.diff(edge) != 0
+    enhancement = enhancement_of(series, brain, 0.5, 3.0, LIMITS, jumps)
+    artery = find_artery(enhancement, brain & enhancement.passing, LIMITS)
+    assert in_plane_mm(artery, phantom().artery_lps) < 4.0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.unit.models.phantoms import make_stack, shipped_manifest
-from willis_models.errors import BrainNotPlausible, GoldenMismatch
+from willis_models.errors import BrainNotPlausible, GoldenMismatch, InputError
 from willis_models.findings import Findings, ModelIdentity, Outcome, QualityItem
 from willis_models.manifest import Manifest
 from willis_models.pipelines.base import (
@@ -23,6 +24,7 @@ from willis_models.pipelines.base import (
     Request,
     Role,
     analyse,
+    raise_first_reject,
 )
 
 IDENTITY = ModelIdentity(
@@ -128,6 +130,27 @@ def test_the_item_that_rejects_is_listed_once() -> None:
 
     assert codes(by_item) == ["TOO_OLD"]
     assert codes(by_error) == ["CHECKED", "BRAIN_NOT_PLAUSIBLE"]
+
+
+def test_the_error_of_a_check_has_the_checks_code() -> None:
+    with pytest.raises(InputError) as raised:
+        raise_first_reject((item("HEAD", "pass"), item("TOO_OLD", "reject")))
+
+    assert raised.value.code == "TOO_OLD"
+    assert InputError.code == "INPUT_ERROR"
+
+
+def test_of_several_checks_that_reject_the_first_gives_the_code_and_all_are_told() -> None:
+    short = QualityItem(code="SHORT", outcome="reject", message="Too short.", value=29.8, unit="s")
+    pipeline = replace(toy(), check=lambda case, manifest: (short, item("COARSE", "reject")))
+
+    rejection = run(pipeline).findings.rejection
+
+    assert rejection is not None
+    assert (rejection.code, rejection.message) == (
+        "SHORT",
+        "Too short. Measured: 29.8 s. Also rejected: COARSE.",
+    )
 
 
 @pytest.mark.parametrize("error", [GoldenMismatch("Altered."), ZeroDivisionError()])

@@ -10,6 +10,7 @@ import numpy as np
 
 from tests.infarct_bundle import answer, tmax_weights
 from tests.unit.models.perfusion.block_phantom import TISSUES, Phantom, frame_times, make_phantom
+from willis_models.codes import MAP_UNITS
 from willis_models.findings import ModelIdentity
 from willis_models.manifest import Manifest
 from willis_models.pipelines.base import (
@@ -19,7 +20,6 @@ from willis_models.pipelines.base import (
     Request,
     analyse,
 )
-from willis_models.pipelines.infarct.check import UNITS
 from willis_models.pipelines.infarct.pipeline import INFARCT
 from willis_models.volume import DynamicStack
 from willis_training.infarct.contract import draft_manifest
@@ -83,7 +83,7 @@ def map_case() -> dict[str, InputImage]:
         for name, tissue in TISSUES.items():
             true = {"cbf": tissue.cbf, "cbv": tissue.cbv, "mtt": tissue.mtt_s}
             values[found.where(name)] = {**true, "tmax": tissue.delay_s}[role]
-        images[role] = InputImage(still.with_voxels(values), PATIENT, unit=UNITS[role])
+        images[role] = InputImage(still.with_voxels(values), PATIENT, unit=MAP_UNITS[role])
     return images
 
 

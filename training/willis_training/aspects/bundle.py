@@ -17,6 +17,7 @@ from willis_training.aspects.regions_fit import load_region_network
 from willis_training.export.network_file import export_onnx
 from willis_training.export.parity import compare
 from willis_training.networks.unet import BothSides
+from willis_training.publication import material
 from willis_training.publication.bundle import (
     UNSIGNED,
     BundleContent,
@@ -26,31 +27,11 @@ from willis_training.publication.bundle import (
 )
 
 LEARNT_FROM = (
-    {
-        "name": "SynthSeg head label maps (12 heads for training, 1 for selection)",
-        "licence": "Apache-2.0",
-        "source": "BBillot/SynthSeg",
-    },
-    {
-        "name": "ASPECTS regions in MNI space",
-        "licence": "MIT",
-        "source": "AnotherMak/aspects-on-cta",
-    },
-    {
-        "name": "MNI152 T1 template (ICBM 2009, as shipped with nilearn)",
-        "licence": "permissive, see the nilearn package",
-        "source": "nilearn",
-    },
-    {
-        "name": "Acute infarct masks in MNI space (training part)",
-        "licence": "BSD-2-Clause",
-        "source": "neurolabusc/StrokeOutcomeOptimizationProjectDemo",
-    },
-    {
-        "name": "Chronic lesion masks in MNI space (training part, as mimics)",
-        "licence": "Apache-2.0",
-        "source": "dorianps/LESYMAP",
-    },
+    material.HEADS,
+    material.ASPECTS_REGIONS,
+    material.MNI_TEMPLATE,
+    material.ACUTE_LESIONS,
+    material.CHRONIC_LESIONS,
 )
 LIMITS = (
     INTENDED_USE_STATEMENT,
@@ -89,7 +70,7 @@ def publish_bundle(
     manifest |= {
         "version": version or next_version("aspects", root),
         "thresholds": dict(thresholds),
-        "learnt_from": list(LEARNT_FROM),
+        "learnt_from": [one.model_dump() for one in LEARNT_FROM],
         "training": {**training, "export": vars(parity)},
         "evaluation": dict(evaluation.get("summary", {})),
         "limits": list(LIMITS),

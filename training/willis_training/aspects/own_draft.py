@@ -14,21 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import yaml
 
 from willis_models.findings import INTENDED_USE_STATEMENT
 from willis_models.manifest import Figure, Judgement, LearntFrom
 from willis_models.runtime.bundle import Bundle
 from willis_training.analysis.results import About, SavedCase, save_about, save_case
 from willis_training.datasets.splits import Fold
-from willis_training.export.network_file import Probabilities, export_onnx
-from willis_training.export.parity import Floats, check_parity, onnx_run, save_parity
-from willis_training.fitting.config import RunConfig
+from willis_training.export.parity import onnx_run
+from willis_training.export.run import export_run
+from willis_training.fitting.config import RunConfig, read_config
 from willis_training.fitting.result import FitResult, read_result
 from willis_training.fitting.samples import CaseStore
 from willis_training.metrics import dice_by_class
-from willis_training.networks.build import build_network
 from willis_training.publication.provenance import provenance_of
 
 PARITY_CASES = 3
@@ -59,18 +56,16 @@ def write_draft(
     ``fold`` names the cases that the run learnt from, and the test cases that judge it here for the
     first time. Raises NotServable, or ExportDrift where the file does not give what torch gives.
     """
-    config = RunConfig.model_validate(yaml.safe_load((run / "run.yaml").read_text()))
+    config = read_config(run / "run.yaml")
     _check_fits(config, store, base, fold)
     result = read_result(run)
     draft.mkdir(parents=True, exist_ok=True)
-    model = draft / "model.onnx"
-    images = [store.read(name).image for name in (*fold.test, *fold.validation)[:PARITY_CASES]]
-    _export(config, result, model, images, draft / "parity.json")
+    exported = export_run(run, draft, store, (*fold.test, *fold.validation)[:PARITY_CASES])
+    model = exported.report.path
     rows = _region_dice(model, store, fold.test)
     if results is not None:
         write_results(model, store, fold, f"{base.manifest.name}, draft of {run.name}", results)
     judgement = _judgement(rows, store, fold.test)
-    np.savez_compressed(draft / "golden.npz", input=images[0])
     assets: dict[str, Any] = base.assets
     np.savez_compressed(draft / "assets.npz", **assets)
     _write_json(draft / "evaluation.json", {"region_dice": rows})
@@ -92,17 +87,6 @@ def _check_fits(config: RunConfig, store: CaseStore, base: Bundle, fold: Fold) -
         raise NotServable(f"{wrong[0]} was not prepared for the pipeline: prepare with it.")
     if not fold.test:
         raise NotServable(f"The fold {fold.name} has no test cases to judge the network on.")
-
-
-def _export(
-    config: RunConfig, result: FitResult, model: Path, images: Sequence[Floats], parity: Path
-) -> None:
-    network = build_network(config.network)
-    weights = torch.load(result.best_weights, weights_only=True, map_location="cpu")
-    network.load_state_dict(weights)
-    served = Probabilities(network).eval()
-    export_onnx(served, np.zeros((1, 1, *config.network.patch), dtype=np.float32), model)
-    save_parity(check_parity(served, model, images), parity)
 
 
 def _region_dice(

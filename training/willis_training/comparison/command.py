@@ -51,7 +51,7 @@ def compare(
         wanted = read_plan(plan)
     except (ValueError, FileNotFoundError) as error:
         raise typer.BadParameter(str(error), param_hint="PLAN") from error
-    summary = summarise(_all_outcomes(wanted))
+    summary = summarise(_all_outcomes(wanted), wanted.person_of)
     page = page or plan.with_name("comparison.md")
     picture = picture or page.with_suffix(".png")
     draw_comparison(summary, picture)

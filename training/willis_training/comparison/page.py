@@ -35,7 +35,7 @@ Performance on patients: not measured.
 Made by `willis-train compare {plan_file}`. A finished run is not done again; one that stopped goes
 on.
 
-{len(summary.cases)} test cases in {summary.folds} folds, each judged once by networks that saw
+{len(summary.cases)} test cases in {_folds(plan, summary)}, each judged once by networks that saw
 neither it nor another case of its person. **Budget**: the same {_iterations(plan)} optimiser steps
 of the same samples in the same order for every architecture; weights chosen by the mean Dice of
 the fold's validation cases. Trained on {"; ".join(summary.devices)};
@@ -67,12 +67,7 @@ interval disagree, trust the interval.
 {_setup(plan)}
 ```
 
-## At full size
-Nothing below was run for this page.
-
-```yaml
-{full_size_plan().rstrip()}
-```
+`willis-train compare-example --full-size` prints a plan for GPUs and data of one's own.
 
 ## Limits
 - A short budget favours what learns fast, and small data what has few weights. Transformers are
@@ -96,6 +91,12 @@ def busy_note(load: float) -> str:
         f"\n\n**The machine was busy** (load average up to {load:.1f} on {cores} cores): read "
         "times and latencies as ratios."
     )
+
+
+def _folds(plan: ComparisonPlan, summary: Summary) -> str:
+    count = f"{summary.folds} fold{'s'[: summary.folds > 1]}"
+    chosen = ", ".join(plan.only_folds)
+    return f"{count} ({chosen}; the others were not run)" if chosen else count
 
 
 def _iterations(plan: ComparisonPlan) -> str:

@@ -94,25 +94,18 @@ def train_and_test(
     """Fit, judge on the fold's test cases, export; everything but the latencies."""
     import torch
 
-    from willis_training.export.network_file import Probabilities, export_onnx
-    from willis_training.export.parity import check_parity
+    from willis_training.export.run import export_run, load_run
     from willis_training.fitting.fit import fit
-    from willis_training.networks.build import build_network
 
     store = CaseStore(store_folder)
     before = time.process_time()
     result = fit(config, fold.train, fold.validation, store)
     cpu_seconds = time.process_time() - before
-    network = build_network(config.network)
-    network.load_state_dict(torch.load(result.best_weights, weights_only=True, map_location="cpu"))
+    network = load_run(config.folder)[1].network
     dice = judged_dice(network, store, fold.test, config)
     # Before export, whose tracer needs more memory than training.
     peak_mb = peak_memory_mb()
-    served = Probabilities(network).eval()
-    model = config.folder / "model.onnx"
-    example = np.zeros((1, config.network.in_channels, *config.network.patch), dtype=np.float32)
-    export_onnx(served, example, model)
-    parity = check_parity(served, model, _patches(store, fold.test[:PARITY_CASES], config))
+    exported = export_run(config.folder, config.folder, store, fold.test[:PARITY_CASES])
     on_gpu = torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0
     return Outcome(
         architecture=architecture,
@@ -125,8 +118,8 @@ def train_and_test(
         cpu_seconds=round(cpu_seconds, 1),
         training_peak_mb=round(peak_mb, 1),
         gpu_peak_mb=round(torch.cuda.max_memory_allocated() / 1e6, 1) if on_gpu else None,
-        model_mb=round(model.stat().st_size / 1e6, 3),
-        parity=asdict(parity),
+        model_mb=round(exported.report.path.stat().st_size / 1e6, 3),
+        parity=asdict(exported.parity),
         best_validation_dice=result.best_dice,
         device=result.device,
     )
@@ -148,18 +141,4 @@ def judged_dice(
         dice = dice_by_class(probabilities.argmax(axis=0), case.labels, labels)
         values = [None if np.isnan(d) else round(float(d), 5) for d in dice]
         found[name] = dict(zip(names, values, strict=True))
-    return found
-
-
-def _patches(store: CaseStore, cases: tuple[str, ...], config: RunConfig) -> list[Any]:
-    """The middle of some test cases, in the exported shape (c, z, y, x)."""
-    found = []
-    for name in cases:
-        image = store.read(name).image
-        patch = np.zeros((len(image), *config.network.patch), dtype=np.float32)
-        size = np.minimum(patch.shape[1:], image.shape[1:])
-        first = [(n - s) // 2 for n, s in zip(image.shape[1:], size, strict=True)]
-        window = tuple(slice(a, a + s) for a, s in zip(first, size, strict=True))
-        patch[:, : size[0], : size[1], : size[2]] = image[:, *window]
-        found.append(patch)
     return found

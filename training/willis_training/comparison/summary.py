@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from willis_training.comparison.paired import PairedTest, compare_all
 from willis_training.comparison.run import Outcome
 
 Floats = NDArray[np.float64]
-SESSION = "_ses-"
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,18 @@ class Summary:
     """Highest load average of the machine while a latency was taken."""
 
 
-def summarise(outcomes: Sequence[Outcome]) -> Summary:
-    """Raises ValueError where architectures were not judged on the same cases."""
+def summarise(outcomes: Sequence[Outcome], person_of: Callable[[str], str]) -> Summary:
+    """``person_of`` says whose case an id is.
+
+    Raises ValueError where architectures were not judged on the same cases.
+    """
     names = list(dict.fromkeys(outcome.architecture for outcome in outcomes))
     standings = {
         name: _standing([one for one in outcomes if one.architecture == name]) for name in names
     }
     cases = _cases(outcomes, names)
     best_first = sorted(names, key=lambda name: -float(standings[name].dice.mean()))
-    persons = np.array([case.partition(SESSION)[0] for case in cases])
+    persons = np.array([person_of(case) for case in cases])
     judged = {name: standings[name].dice for name in best_first}
     return Summary(
         cases=cases,

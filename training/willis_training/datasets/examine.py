@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,25 +12,14 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from willis_models.volume import Grid
 from willis_training.curation.nifti import volume_from_nifti
 from willis_training.datasets.base import Subject
-from willis_training.datasets.loading import WHOLE_TOLERANCE, grid_distance_mm
+from willis_training.datasets.loading import UNREADABLE, WHOLE_TOLERANCE, grid_distance_mm
 
-_UNREADABLE = (
-    ImageFileError,
-    HeaderDataError,
-    OSError,
-    EOFError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 _SINGULAR_MM3 = 1e-6
 
 
@@ -194,7 +181,7 @@ def _grid_of(image: Any) -> Grid:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         kind = type(error).__name__
         raise _Broken(FaultCode.UNREADABLE, f"The file can't be read ({kind}).") from error
 

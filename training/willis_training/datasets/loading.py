@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from willis_models.errors import GeometryError, InputError
 from willis_models.volume import Grid, Volume
 from willis_training.curation.nifti import read_nifti
 from willis_training.datasets.base import Subject
 
+UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""Whatever reading a missing, truncated or damaged NIfTI file raises."""
 AFFINE_TOLERANCE_MM = 1e-2
 """How far the corners of two grids may lie apart and still be one grid (rounded headers)."""
 WHOLE_TOLERANCE = 1e-3

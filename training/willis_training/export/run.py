@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from willis_training.export.network_file import (
     SPATIAL_AXES,
@@ -34,7 +33,7 @@ class ExportedRun:
     images: tuple[Floats, ...]
 
 
-def load_run(folder: Path) -> tuple[RunConfig, nn.Module]:
+def load_run(folder: Path) -> tuple[RunConfig, Probabilities]:
     """A run's configuration and its best weights, with softmax, ready for inference.
 
     Raises FileNotFoundError where the folder is no finished run.
@@ -43,7 +42,9 @@ def load_run(folder: Path) -> tuple[RunConfig, nn.Module]:
     config = read_config(folder / "run.yaml")
     network = build_network(_plain(config.network))
     network.load_state_dict(torch.load(weights_path, weights_only=True, map_location="cpu"))
-    return config, Probabilities(network).eval()
+    served = Probabilities(network)
+    served.eval()
+    return config, served
 
 
 def export_run(

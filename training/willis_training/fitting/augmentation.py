@@ -1,4 +1,4 @@
-"""Augmentation of a batch on its own device: shape first, then intensities.
+"""Augmentation of a batch on its own device: shape, intensities, and inputs that are missing.
 
 Numbers are drawn on the CPU from (seed, number of the sample) alone; the work and the noise fields
 are the device's. Runs after preparation, never before.
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from willis_training.fitting.config import AugmentationConfig
+from willis_training.fitting.config import AugmentationConfig, LeftOut
 from willis_training.fitting.streams import Stream, generator, torch_generator
 
 BIAS_NODES = (3, 3, 3)
@@ -41,7 +41,7 @@ def augment(
     done = []
     for image, number, rng in zip(images, numbers, rngs, strict=True):
         noise = torch_generator(seed, Stream.AUGMENTATION, number, images.device)
-        done.append(recolour(image, config, rng, noise))
+        done.append(without(recolour(image, config, rng, noise), config.left_out, number, seed))
     return torch.stack(done), labels
 
 
@@ -58,6 +58,18 @@ def recolour(
     if config.zero_is_background:
         changed = changed * (image != 0)
     return changed if config.clip is None else changed.clamp(*config.clip)
+
+
+def without(
+    image: torch.Tensor, left_out: Sequence[LeftOut], number: int, seed: int
+) -> torch.Tensor:
+    """An image (c, z, y, x) without the inputs that sample ``number`` is to miss."""
+    draws = generator(seed, Stream.LEFT_OUT, number).random(len(left_out))
+    gone = [one for one, draw in zip(left_out, draws, strict=True) if draw < one.share]
+    changed = image.clone() if gone else image
+    for one in gone:
+        changed[list(one.channels)] = 0.0
+    return changed
 
 
 def _places(

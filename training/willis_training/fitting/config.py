@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 
 from willis_training.losses import LossConfig
 from willis_training.networks.build import NetworkConfig
@@ -42,6 +49,15 @@ class DataConfig(Part):
     """Each side of a patch is read wider by this share of it, so that a turned patch is full."""
     memory_mb: PositiveInt = 4000
     """How much of the cases each process keeps in memory."""
+
+
+class LeftOut(Part):
+    """Channels that some samples go without: all of them become 0 together."""
+
+    channels: tuple[NonNegativeInt, ...] = Field(min_length=1)
+    """The input's own channel and, where there is one, the channel that says it is there."""
+    share: float = Field(ge=0.0, le=1.0)
+    """Share of the samples."""
 
 
 class AugmentationConfig(Part):
@@ -85,6 +101,8 @@ class AugmentationConfig(Part):
     """Voxels of exactly 0 stay 0: the image is stripped."""
     clip: tuple[float, float] | None = None
     """Range that the changed image is clipped to; the preparation's own range."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Inputs that may be missing where the network is used, each left out on its own."""
 
 
 class PaintingConfig(Part):
@@ -253,14 +271,28 @@ def write_config(config: RunConfig, path: Path) -> None:
 
 
 def changed_keys(stored: Mapping[str, Any], config: RunConfig) -> list[str]:
-    """Dotted keys in which a stored run differs from ``config``, but for what is free to change."""
+    """Dotted keys in which a stored run differs from ``config``, but for what is free to change.
+
+    A key that is younger than the stored run had its default there.
+    """
     now = config.model_dump(mode="json")
+    stored = _filled(stored, RunConfig(folder=config.folder).model_dump(mode="json"))
     return sorted(
         key
         for name in now
         if name not in FREE_TO_CHANGE
         for key in _differing(name, stored.get(name), now[name])
     )
+
+
+def _filled(stored: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """``stored`` with the defaults of the keys that it lacks, part by part."""
+    found = {**defaults, **stored}
+    for name, value in stored.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            found[name] = _filled(value, default)
+    return found
 
 
 def _differing(name: str, stored: Any, now: Any) -> list[str]:

@@ -17,6 +17,7 @@ class Stream(IntEnum):
     PAINTING = 4
     NETWORK = 5
     STEP = 6
+    LEFT_OUT = 7
 
 
 def generator(seed: int, stream: Stream, number: int) -> np.random.Generator:

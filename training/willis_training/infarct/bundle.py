@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from willis_models.manifest import Judgement, Manifest
-from willis_training.export.network_file import export_onnx
-from willis_training.export.parity import check_parity
-from willis_training.export.run import load_run
+from willis_training.export.run import export_run
 from willis_training.fitting.result import plan_of, read_result
 from willis_training.fitting.samples import CaseStore
-from willis_training.infarct.bundle_calibration import Answered, Settings, calibrated_settings
+from willis_training.infarct.answers import answers_of
+from willis_training.infarct.bundle_calibration import Settings, calibrated_settings
 from willis_training.infarct.card import render_card
 from willis_training.infarct.contract import manifest_parts
 from willis_training.infarct.evaluate import CaseRecord
 from willis_training.infarct.evaluate_run import judgement_of
 from willis_training.infarct.evaluate_summary import flat_figures
 from willis_training.infarct.evaluation_page_tables import methods_table
-from willis_training.infarct.train import probability_of
+from willis_training.publication import material
 from willis_training.publication.bundle import (
     UNSIGNED,
     BundleContent,
@@ -33,34 +32,17 @@ from willis_training.publication.bundle import (
 from willis_training.publication.provenance import provenance_of
 
 LEARNT_FROM = (
-    {
-        "name": "SynthSeg head label maps (12 heads for training, 1 for selection)",
-        "licence": "Apache-2.0",
-        "source": "BBillot/SynthSeg",
-    },
-    {
-        "name": "Acute infarct masks in MNI space (training part)",
-        "licence": "BSD-2-Clause",
-        "source": "neurolabusc/StrokeOutcomeOptimizationProjectDemo",
-    },
-    {
-        "name": "Arterial territories in MNI space (Tatu 1998), as bounds of the penumbra",
-        "licence": "CC BY 4.0",
-        "source": "Tatu et al., Neurology 1998;50:1699, digital map",
-    },
-    {
-        "name": "MNI152 T1 template (ICBM 2009, as shipped with nilearn), for the way into MNI",
-        "licence": "permissive, see the nilearn package",
-        "source": "nilearn",
-    },
+    material.HEADS,
+    material.ACUTE_LESIONS,
+    material.TERRITORIES,
+    material.MNI_TEMPLATE,
 )
+PARITY_CASES = 3
 SIMULATED_LIMITS = (
     "It learnt from simulated perfusion scans only, in which the outcome is drawn by a model with "
     "parameters that no measurement backs.",
     "The probability and the volume's interval are calibrated on simulated data.",
 )
-TISSUE_CHANNEL = len(manifest_parts()["inputs"])
-"""The mask of the tissue follows the images."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +52,6 @@ class TrainedNetwork:
     run: Path
     store: CaseStore
     calibrating: Sequence[str]
-
-    def answers(self, cases: Sequence[str]) -> list[Answered]:
-        """What the best weights say of prepared cases."""
-        _, network = load_run(self.run)
-        found = []
-        for name in cases:
-            case = self.store.read(name)
-            probability = probability_of(network, case.image)
-            voxel_ml = float(np.prod(case.spacing_mm)) / 1000.0
-            tissue = case.image[TISSUE_CHANNEL] > 0
-            found.append(Answered(name, probability, case.labels > 0, tissue, voxel_ml))
-        return found
 
 
 def judged_document(document: Mapping[str, Any]) -> tuple[dict[str, Any], Judgement]:
@@ -147,18 +117,13 @@ def publish_infarct(
 
     Raises what ``publish`` raises, and then nothing was written.
     """
-    config, network = load_run(trained.run)
-    names = list(trained.calibrating)
-    model = trained.run / "model.onnx"
-    shape = (1, config.network.in_channels, *config.network.patch)
-    export_onnx(network, np.zeros(shape, np.float32), model)
-    images = [trained.store.read(name).image for name in names[:3]]
-    parity = check_parity(network, model, images)
+    some = list(trained.calibrating)[:PARITY_CASES]
+    exported = export_run(trained.run, trained.run, trained.store, some)
     manifest = manifest_with(settings := settings_of(trained))
     manifest |= {
         "version": version or next_version("infarct", root),
-        "learnt_from": LEARNT_FROM,
-        "training": {**training_facts(trained, settings), "export": vars(parity)},
+        "learnt_from": [one.model_dump() for one in LEARNT_FROM],
+        "training": {**training_facts(trained, settings), "export": vars(exported.parity)},
         "evaluation": dict(evaluation.get("figures", {})),
         "limits": (*manifest["limits"], *SIMULATED_LIMITS),
         "provenance": provenance_of(read_result(trained.run).data_digest).model_dump(),
@@ -166,11 +131,12 @@ def publish_infarct(
     }
     card = render_card(Manifest.model_validate(manifest), evaluation)
     assets = {"none": np.zeros(1, np.float32)}
-    content = BundleContent(manifest, assets, images[0], evaluation, parity, card)
-    return publish(model, content, root, release)
+    content = BundleContent(manifest, assets, exported.images[0], evaluation, exported.parity, card)
+    return publish(exported.report.path, content, root, release)
 
 
 def settings_of(trained: TrainedNetwork) -> Settings:
     """Calibrate the best weights of a run."""
+    answers = list(answers_of(trained.run, trained.store, trained.calibrating))
     least_ml = float(manifest_parts()["parameters"]["prediction"]["min_component_ml"])
-    return calibrated_settings(trained.answers(trained.calibrating), least_ml)
+    return calibrated_settings(answers, least_ml)

@@ -15,6 +15,7 @@ from scipy import ndimage, optimize
 from willis_models.pipelines.infarct.parameters import VolumeInterval
 from willis_models.pipelines.infarct.predicted import calibrate
 from willis_training.analysis.calibration import VOXELS_A_CASE
+from willis_training.infarct.answers import Answered
 from willis_training.metrics import dice
 
 Floats = NDArray[np.float32]
@@ -25,17 +26,6 @@ THRESHOLDS = tuple(round(0.025 * n, 3) for n in range(2, 33))
 _EDGE = 1e-6
 _LEAST_SLOPE = 0.05
 _CONNECTED = np.ones((3, 3, 3), bool)
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A case: the network's probability of infarct, the truth, and what is tissue, (z, y, x)."""
-
-    name: str
-    probability: Floats
-    truth: NDArray[np.bool_]
-    tissue: NDArray[np.bool_]
-    voxel_ml: float
 
 
 @dataclass(frozen=True)

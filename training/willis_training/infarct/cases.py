@@ -7,19 +7,15 @@ it; ``facts.jsonl`` beside it says of each case what was drawn. Filling resumes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from willis_models.errors import InputError
 from willis_models.manifest import Manifest
-from willis_models.pipelines.base import NOTHING_ASKED, raise_first_reject
-from willis_models.pipelines.infarct.pipeline import INFARCT
-from willis_models.pipelines.infarct.prepare import OnGrid
-from willis_models.volume import SliceStack
 from willis_training.fitting.samples import (
     INDEX,
     CaseStore,
@@ -29,7 +25,7 @@ from willis_training.fitting.samples import (
     write_case,
 )
 from willis_training.infarct.contract import draft_manifest
-from willis_training.infarct.preparation import InfarctPreparation, truth_on_grid
+from willis_training.infarct.preparation import InfarctPreparation, prepared_case
 from willis_training.infarct.simulated import Patients, SimulatedCase
 from willis_training.simulation.ctp.parameters import PARAMETERS
 
@@ -86,21 +82,15 @@ def make_case(case: SimulatedCase, manifest: Manifest) -> tuple[PreparedCase | N
         drawn=drawn,
     )
     try:
-        raise_first_reject(INFARCT.check(case.images, manifest))
-        prepared = INFARCT.prepare(case.images, manifest, {}, NOTHING_ASKED)
-        raise_first_reject(prepared.quality)
+        stack = study.dynamic.still(study.truth.cbf)
+        made, context = prepared_case(case.images, study.truth.final_infarct, stack, manifest)
     except InputError as error:
-        return None, CaseFacts(**{**asdict(facts), "rejected": error.code})
-    context: OnGrid = prepared.context
-    stack: SliceStack = study.dynamic.still(study.truth.cbf)
-    labels = truth_on_grid(study.truth.final_infarct, stack, context.grid)
+        return None, replace(facts, rejected=error.code)
     numbers = context.measured.numbers
-    found = {
-        "core_found_ml": numbers.core_ml,
-        "hypoperfused_found_ml": numbers.hypoperfused_ml,
-    }
-    made = PreparedCase(prepared.network_input, labels, context.grid.spacing_mm)
-    return made, CaseFacts(**{**asdict(facts), **found})
+    found = replace(
+        facts, core_found_ml=numbers.core_ml, hypoperfused_found_ml=numbers.hypoperfused_ml
+    )
+    return made, found
 
 
 @dataclass(frozen=True)
@@ -192,9 +182,3 @@ def read_facts(store: Path) -> list[CaseFacts]:
     """What is known of every case that was made or rejected so far, by name."""
     parts = sorted((store / "parts").glob("*.json"))
     return [CaseFacts(**json.loads(path.read_text())["facts"]) for path in parts]
-
-
-def of_heads(facts: Iterable[CaseFacts], heads: Iterable[str]) -> Iterator[CaseFacts]:
-    """The cases of some heads that the service would accept."""
-    wanted = set(heads)
-    return (one for one in facts if one.head in wanted and one.rejected is None)

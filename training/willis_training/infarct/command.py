@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from willis_training.infarct.command_steps import cases, fit, folds, losses, publish
+from willis_training.infarct.command_steps import (
+    cases,
+    comparison,
+    fit,
+    folds,
+    losses,
+    publish,
+)
 from willis_training.infarct.evaluate_command import evaluate
 
 infarct = typer.Typer(
@@ -17,5 +24,5 @@ def steps() -> None:
     """The network that predicts the final infarct from CT perfusion."""
 
 
-for step in (cases, fit, losses, folds, evaluate, publish):
+for step in (cases, fit, losses, folds, comparison, evaluate, publish):
     infarct.command()(step)

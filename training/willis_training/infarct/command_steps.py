@@ -12,9 +12,8 @@ import typer
 from rich.console import Console
 
 from willis_models.runtime.bundle import SHIPPED_BUNDLES
+from willis_training.infarct.places import COMPARISON, FOLDS, RUNS, STORE
 
-STORE, RUNS = Path(".cache/infarct_cases"), Path(".cache/infarct_runs")
-FOLDS = "folds.json"
 CORES = os.cpu_count() or 1
 
 Data = Annotated[Path, typer.Option(help="Folder with atlas/.")]
@@ -63,9 +62,9 @@ def fit(
     threads: Threads = CORES,
 ) -> None:
     """Train a network on the store's cases; resumes from its last checkpoint."""
+    from willis_training.fitting.fit import fit_from_file
     from willis_training.fitting.listener import bar_on
     from willis_training.infarct.recipe import LOSSES, NETWORKS, run_config
-    from willis_training.infarct.train import fit_infarct
 
     if network not in NETWORKS or loss not in LOSSES:
         raise typer.BadParameter(f"Networks: {', '.join(NETWORKS)}; losses: {', '.join(LOSSES)}.")
@@ -83,7 +82,7 @@ def fit(
     )
     console = Console(soft_wrap=True, highlight=False)
     with bar_on(console) as listener:
-        found = fit_infarct(config, listener)
+        found = fit_from_file(config, listener)
     console.print(f"{found.folder}: best validation Dice {found.best_dice:.3f}")
 
 
@@ -117,6 +116,23 @@ def folds(
     console.print(fold_table(rows), markup=False)
 
 
+def comparison(
+    store: Store = STORE,
+    folder: Annotated[Path, typer.Option(help="Where plan and results go.")] = COMPARISON,
+    iterations: Iterations = 300,
+    fold: Annotated[
+        list[int] | None, typer.Option(help="One of the five folds (again for more); else all.")
+    ] = None,
+) -> None:
+    """Write the plan by which `willis-train compare` compares the baseline with the better one."""
+    from willis_training.infarct.comparison import comparison_plan, write_comparison_plan
+
+    only = [f"fold_{number}" for number in fold or ()]
+    plan = folder / "plan.yaml"
+    write_comparison_plan(comparison_plan(store, folder, iterations, only), plan)
+    typer.echo(f"wrote {plan}; next: willis-train compare {plan}")
+
+
 def publish(
     cache: Cache = Path(".cache"),
     store: Store = STORE,
@@ -139,7 +155,7 @@ def publish(
         judged_document,
         publish_infarct,
     )
-    from willis_training.infarct.train import parts_by_head
+    from willis_training.infarct.parts import parts_by_head
     from willis_training.publication.bundle import Release
     from willis_training.publication.keys import read_signing_key
 
@@ -175,7 +191,7 @@ def _parts(cache: Path, store: Path, fold: int | None) -> tuple[tuple[str, ...],
     """The cases that teach and that choose: by the split of heads, or of one of the folds."""
     from willis_training.datasets.splits import load_folds
     from willis_training.fitting.samples import CaseStore
-    from willis_training.infarct.train import parts_by_head
+    from willis_training.infarct.parts import parts_by_head
 
     if fold is None:
         train, choosing, _ = parts_by_head(CaseStore(store), *_heads(cache))

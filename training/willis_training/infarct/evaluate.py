@@ -144,13 +144,9 @@ def _masks(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, NDArra
     values = {output.key: output.value for output in manifest.outputs}
     labels = analysis.labels
     assert labels is not None  # narrowed by the caller; a rejected study has none
-    yield NETWORK, _predicted(analysis, manifest)
+    yield NETWORK, _segment(analysis.overlays, manifest)
     yield RCBF, labels == values[CORE]
     yield TMAX, (labels == values[CORE]) | (labels == values[PENUMBRA])
-
-
-def _predicted(analysis: Analysis, manifest: Manifest) -> NDArray[np.bool_]:
-    return _segment(analysis.overlays, manifest)
 
 
 def _segment(overlays: Sequence[NDArray[np.uint8]], manifest: Manifest) -> NDArray[np.bool_]:
@@ -168,7 +164,7 @@ def _of_regression(
 ) -> NDArray[np.bool_]:
     """The regression in the network's place, with its own threshold and no temperature."""
     own = manifest_for(manifest, regression.threshold)
-    return _predicted(analyse(pipeline, case.images, own, assets, regression), own)
+    return _segment(analyse(pipeline, case.images, own, assets, regression).overlays, own)
 
 
 def manifest_for(manifest: Manifest, threshold: float) -> Manifest:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from willis_models.runtime.bundle import SHIPPED_BUNDLES
+from willis_training.infarct.places import EVALUATION, STORE
 
 if TYPE_CHECKING:
     from willis_models.manifest import Manifest
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from willis_training.infarct.evaluate import CaseRecord
     from willis_training.infarct.evaluate_run import Court
 
-PAGE, OUT = Path("docs/training/infarct-evaluation.md"), Path(".cache/infarct_evaluation")
-STORE = Path(".cache/infarct_cases")
+PAGE = Path("docs/training/infarct-evaluation.md")
 
 
 def evaluate(
@@ -40,7 +40,9 @@ def evaluate(
     ] = None,
     split: Annotated[Path | None, typer.Option(help="File of folds of the real set.")] = None,
     fold: Annotated[str | None, typer.Option(help="Its validation cases are judged.")] = None,
-    out: Annotated[Path, typer.Option(help="Judgements, regression and evaluation.json.")] = OUT,
+    out: Annotated[
+        Path, typer.Option(help="Judgements, regression and evaluation.json.")
+    ] = EVALUATION,
     page: Annotated[Path, typer.Option(help="The page to write.")] = PAGE,
     workers: Annotated[int, typer.Option(help="Processes, one head each.")] = 1,
     refit: Annotated[
@@ -59,7 +61,6 @@ def evaluate(
     """
     from willis_models.runtime.bundle import latest_bundle
     from willis_training.infarct.baselines import load_regression, save_regression
-    from willis_training.infarct.evaluate_cases import FIRST_TEST_NUMBER
     from willis_training.infarct.evaluate_run import Court, evaluation_document, judge_simulated
     from willis_training.infarct.evaluate_summary import summarise
     from willis_training.infarct.evaluation_page import write_page
@@ -73,9 +74,8 @@ def evaluate(
         regression = load_regression(kept)
         court = Court(bundle.folder, out, regression)
         if isles24 is None:
-            number = FIRST_TEST_NUMBER if first is None else first
             records = judge_simulated(
-                court, cache, data, cases_a_head, number, workers, console.print
+                court, cache, data, cases_a_head, first, workers, console.print
             )
         else:
             records = _judge_real(court, isles24, split, fold, console)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from willis_training.datasets.splits import load_folds
-from willis_training.export.run import load_run
+from willis_training.fitting.fit import fit_from_file
 from willis_training.fitting.listener import Lines
 from willis_training.fitting.samples import CaseStore
+from willis_training.infarct.answers import answers_of
 from willis_training.infarct.bundle_calibration import THRESHOLDS
 from willis_training.infarct.recipe import NetworkName, run_config
-from willis_training.infarct.train import fit_infarct, probability_of
 from willis_training.metrics import dice
 
 
@@ -52,7 +52,7 @@ def run_folds(
             network=network,
             iterations=iterations,
         )
-        fit_infarct(config, Lines(report))
+        fit_from_file(config, Lines(report))
         opened = CaseStore(store)
         chooses = _dices(config.folder, opened, config.data.validation)
         best = int(np.argmax(chooses.mean(axis=0)))
@@ -66,12 +66,10 @@ def run_folds(
 
 def _dices(run: Path, store: CaseStore, names: Sequence[str]) -> np.ndarray:
     """Dice (cases, thresholds)."""
-    _, network = load_run(run)
-    rows = []
-    for name in names:
-        case = store.read(name)
-        probability, truth = probability_of(network, case.image), case.labels > 0
-        rows.append([dice(probability > threshold, truth) for threshold in THRESHOLDS])
+    rows = [
+        [dice(answer.probability > threshold, answer.truth) for threshold in THRESHOLDS]
+        for answer in answers_of(run, store, names)
+    ]
     return np.array(rows)
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from willis_training.export.run import load_run
+from willis_training.fitting.fit import fit_from_file
 from willis_training.fitting.listener import Lines
 from willis_training.fitting.samples import CaseStore
+from willis_training.infarct.answers import answers_of
 from willis_training.infarct.recipe import LOSSES, run_config
-from willis_training.infarct.train import fit_infarct, probability_of
 from willis_training.metrics import dice
 
 _HALF = 0.5
@@ -57,7 +57,7 @@ def compare_losses(
             iterations=iterations,
             validate_every=max(iterations // 2, 1),
         )
-        fit_infarct(config, Lines(report))
+        fit_from_file(config, Lines(report))
         rows.append(judged(loss, config.folder, iterations, CaseStore(store), validation))
         report(f"{loss}: {rows[-1]}")
     return rows
@@ -67,15 +67,12 @@ def judged(
     loss: str, run: Path, iterations: int, store: CaseStore, cases: Sequence[str]
 ) -> LossRow:
     """One trained network on some cases."""
-    _, network = load_run(run)
     dices, empty, found, true = [], 0, 0, 0
-    for name in cases:
-        case = store.read(name)
-        mask = probability_of(network, case.image) > _HALF
-        truth = case.labels > 0
-        dices.append(dice(mask, truth))
+    for answer in answers_of(run, store, cases):
+        mask = answer.probability > _HALF
+        dices.append(dice(mask, answer.truth))
         empty += not mask.any()
-        found, true = found + int(mask.sum()), true + int(truth.sum())
+        found, true = found + int(mask.sum()), true + int(answer.truth.sum())
     return LossRow(loss, iterations, float(np.mean(dices)), empty, len(cases), found / max(true, 1))
 
 

@@ -59,7 +59,8 @@ class InfarctPreparation:
     def __call__(self, subject: Subject) -> PreparedCase:
         """Raises InputError where the service would reject the study."""
         case, infarct = load_case(subject)
-        return prepared_case(case, infarct, next(iter(case.values())).stack, self.manifest)
+        stack = next(iter(case.values())).stack
+        return prepared_case(case, infarct, stack, self.manifest)[0]
 
 
 def newest_manifest(bundles: Path) -> Manifest:
@@ -72,8 +73,9 @@ def newest_manifest(bundles: Path) -> Manifest:
 
 def prepared_case(
     case: Case, infarct: NDArray[Any], stack: SliceStack, manifest: Manifest
-) -> PreparedCase:
-    """Images by role and the true infarct (z, y, x) on the slices of ``stack``, prepared.
+) -> tuple[PreparedCase, OnGrid]:
+    """Images by role and the true infarct (z, y, x) on the slices of ``stack``, prepared; and what
+    the pipeline measured on the way.
 
     Raises InputError where the service would reject the study.
     """
@@ -82,7 +84,7 @@ def prepared_case(
     raise_first_reject(prepared.quality)
     context: OnGrid = prepared.context
     labels = truth_on_grid(infarct, stack, context.grid)
-    return PreparedCase(prepared.network_input, labels, context.grid.spacing_mm)
+    return PreparedCase(prepared.network_input, labels, context.grid.spacing_mm), context
 
 
 def truth_on_grid(infarct: NDArray[Any], stack: SliceStack, grid: Grid) -> NDArray[np.uint8]:

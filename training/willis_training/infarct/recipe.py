@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from willis_models.manifest import Manifest
 from willis_models.pipelines.infarct.prepare import channel_count
 from willis_training.fitting.config import (
     AugmentationConfig,
     DataConfig,
     HardwareConfig,
+    LeftOut,
     OptimiserConfig,
     RunConfig,
     ScheduleConfig,
 )
 from willis_training.infarct.contract import GRID_SHAPE, draft_manifest
+from willis_training.infarct.places import RUNS, STORE
 from willis_training.losses import LossConfig
 from willis_training.networks.build import NetworkConfig
 
 NetworkName = Literal["baseline", "better"]
-
-STORE = Path(".cache/infarct_cases")
-RUNS = Path(".cache/infarct_runs")
 
 CHOOSING = 18
 """Validation cases that choose the best weights, by number; later ones calibrate."""
@@ -39,12 +39,28 @@ LOSSES = {
     "Dice + CE": LossConfig(name="dice_ce"),
     "Tversky": LossConfig(name="tversky", alpha=0.3, beta=0.7),
 }
+MISSING_SHARE: Mapping[str, float] = {"cbv": 0.1, "mtt": 0.1, "ncct": 0.3, "cta": 0.4}
+"""How often each input that may be missing is left out of a training sample."""
+
+
+def missing_inputs(manifest: Manifest) -> tuple[LeftOut, ...]:
+    """The inputs that may be missing: their channel and its flag, as ``prepare`` orders them."""
+    first_flag = len(manifest.inputs) + 1
+    optional = [(n, spec.role) for n, spec in enumerate(manifest.inputs) if not spec.required]
+    return tuple(
+        LeftOut(channels=(channel, first_flag + n), share=MISSING_SHARE[role])
+        for n, (channel, role) in enumerate(optional)
+    )
+
+
 AUGMENTATION = AugmentationConfig(
     # Patients lie and differ; left and right mean nothing to an infarct.
     linear_sd=0.03,
     shift_sd=0.04,
     warp_sd=0.02,
     flip_axes=(2,),
+    # The service has whatever the hospital sent.
+    left_out=missing_inputs(draft_manifest()),
 )
 
 

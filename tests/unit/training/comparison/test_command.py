@@ -10,17 +10,26 @@ from typer.testing import CliRunner
 from tests.unit.training.comparison.toy_comparison import CASES, toy_plan
 from willis_models.findings import INTENDED_USE_STATEMENT
 from willis_training.cli import app
+from willis_training.comparison import run
 from willis_training.comparison.plan import ComparisonPlan, read_plan
 from willis_training.comparison.run import OUTCOME, key_of, read_outcome
 from willis_training.datasets.splits import Fold
 from willis_training.networks.build import KINDS
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A comparison of two networks that ran to its end."""
+    """A comparison of two networks that ran to its end.
+
+    Trained in this process: to start one for each run takes longer than all the rest, and that
+    functions run in one is tested with the costs. Latencies are taken in theirs.
+    """
     folder = tmp_path_factory.mktemp("comparison")
-    result = CliRunner().invoke(app, ["compare", str(toy_plan(folder))])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "in_child", lambda work, *arguments: work(*arguments))
+        result = CliRunner().invoke(app, ["compare", str(toy_plan(folder))])
     assert result.exit_code == 0, result.output
     return folder
 

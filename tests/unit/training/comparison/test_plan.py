@@ -24,6 +24,9 @@ def test_every_architecture_gets_the_same_run(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"run": {"network": {}}}, "run.network is set by the comparison"),
+        ({"run": {"data": {"train": ["a"]}}}, "run.data.train is set by the comparison"),
+        ({"only_folds": ["fold_9"]}, "only, not fold_9"),
+        ({"person": r"head_(\d+)"}, "tells no person of the case sub-03"),
         ({"architectures": {"alone": {"kind": "unet_se"}}}, "at least 2"),
         ({"budgett": 3}, "budgett"),
         ({"network": {"patch": [15, 16, 16], "classes": 2}}, "multiples of 2"),
@@ -56,3 +59,16 @@ def test_folds_that_do_not_judge_each_case_once_are_refused(
     (tmp_path / "folds.json").write_text(json.dumps({"folds": folds}))
     with pytest.raises(ValueError, match=message):
         read_plan(plan)
+
+
+def test_cases_of_one_person_are_told_by_their_ids(tmp_path: Path) -> None:
+    plan = read_plan(toy_plan(tmp_path))
+    assert plan.person_of("sub-03_ses-1") == "sub-03" == plan.person_of("sub-03")
+    heads = plan.model_copy(update={"person": r"(.+)_\d+"})
+    assert heads.person_of("head_07_0012") == "head_07"
+
+
+def test_how_patches_are_read_is_shared_too(tmp_path: Path) -> None:
+    plan = read_plan(toy_plan(tmp_path, run={"data": {"margin": 0.0}}))
+    (fold,) = plan.read_folds()
+    assert all(plan.run_config(name, fold).data.margin == 0.0 for name in plan.architectures)

@@ -12,6 +12,11 @@ from willis_training.comparison.picture import draw_comparison
 from willis_training.comparison.run import Outcome
 from willis_training.comparison.summary import summarise
 
+
+def person(case: str) -> str:
+    return case.partition("_ses-")[0]
+
+
 CPU = Latency("CPUExecutionProvider", 0.25, 300.0, 0.5)
 
 
@@ -48,7 +53,7 @@ RUNS = [
 
 
 def test_folds_are_pooled_and_the_best_comes_first() -> None:
-    summary = summarise(RUNS)
+    summary = summarise(RUNS, person)
     assert list(summary.standings) == ["strong", "weak"]
     strong = summary.standings["strong"]
     assert len(summary.cases) == strong.dice.size == 16
@@ -60,12 +65,12 @@ def test_folds_are_pooled_and_the_best_comes_first() -> None:
 
 def test_cases_are_paired_by_name_and_not_by_place() -> None:
     turned = replace(RUNS[2], dice=dict(reversed(RUNS[2].dice.items())))
-    assert summarise([*RUNS[:2], turned, RUNS[3]]).tests == summarise(RUNS).tests
+    assert summarise([*RUNS[:2], turned, RUNS[3]], person).tests == summarise(RUNS, person).tests
 
 
 def test_architectures_judged_on_other_cases_are_not_compared() -> None:
     with pytest.raises(ValueError, match="not judged on the same cases"):
-        summarise(RUNS[:3])
+        summarise(RUNS[:3], person)
 
 
 def test_a_class_that_a_case_lacks_takes_no_part_and_nothing_found_in_nothing_is_right() -> None:
@@ -74,14 +79,14 @@ def test_a_class_that_a_case_lacks_takes_no_part_and_nothing_found_in_nothing_is
     dice[first] = {"deep": None, "cortex": 0.4}
     dice[second] = {"deep": None, "cortex": None}
     other = replace(RUNS[2], dice={key: {"deep": 0.5, "cortex": 0.5} for key in dice})
-    standing = summarise([replace(RUNS[0], dice=dice), other]).standings["weak"]
+    standing = summarise([replace(RUNS[0], dice=dice), other], person).standings["weak"]
     cases = sorted(dice)
     assert standing.dice[cases.index(first)] == pytest.approx(0.4)
     assert standing.dice[cases.index(second)] == 1.0
 
 
 def test_the_tables_have_a_row_for_each_architecture_and_each_pair() -> None:
-    summary = summarise(RUNS)
+    summary = summarise(RUNS, person)
     results = results_table(summary)
     assert "| strong | 0.75" in results
     assert "| 1.50 M | 6.0 | 2.0 (1.9) | 250 | 900 | 300 |" in results
@@ -96,6 +101,6 @@ def test_times_taken_on_a_busy_machine_are_marked() -> None:
 
 def test_the_picture_is_small_enough_for_a_repository(tmp_path: Path) -> None:
     path = tmp_path / "images" / "comparison.png"
-    draw_comparison(summarise(RUNS), path)
+    draw_comparison(summarise(RUNS, person), path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert path.stat().st_size < 150_000

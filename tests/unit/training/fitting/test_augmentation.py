@@ -128,6 +128,32 @@ def test_background_stays_zero_and_values_stay_in_range() -> None:
     assert 0.0 <= float(found.min()) <= float(found.max()) <= 1.0
 
 
+LEFT_OUT = [{"channels": [1, 3], "share": 0.4}, {"channels": [2], "share": 0.1}]
+
+
+def five_channels(numbers: tuple[int, ...]) -> torch.Tensor:
+    """Samples of ones in five channels, as they come out when two inputs may be missing."""
+    images = torch.ones(len(numbers), 5, 4, 4, 4)
+    labels = torch.zeros(len(numbers), 4, 4, 4, dtype=torch.uint8)
+    config = AugmentationConfig.model_validate({"left_out": LEFT_OUT})
+    return augment(images, labels, numbers, config, (4, 4, 4), 7)[0]
+
+
+def test_inputs_are_left_out_as_often_as_asked_with_all_their_channels_and_no_others() -> None:
+    found = five_channels(tuple(range(400)))
+
+    gone = (found == 0).all(dim=(2, 3, 4))
+    assert gone.equal(~(found != 0).any(dim=(2, 3, 4))), "never in part"
+    assert gone[:, 1].equal(gone[:, 3])
+    assert gone.float().mean(dim=0).tolist() == pytest.approx([0, 0.4, 0.1, 0.4, 0], abs=0.07)
+
+
+def test_what_is_left_out_depends_on_the_number_of_the_sample_alone() -> None:
+    together, alone = five_channels((4, 9, 11)), five_channels((11,))
+
+    torch.testing.assert_close(together[2:], alone)
+
+
 @pytest.mark.parametrize("settings", [{"contrast": 0.2}, {"gamma": 0.3}, {"bias_sd": 0.2}])
 def test_contrast_gamma_and_bias_change_values_but_not_their_order_along_a_ramp(
     settings: dict,

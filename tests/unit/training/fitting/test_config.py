@@ -85,6 +85,15 @@ def test_only_what_changes_the_weights_counts_as_a_change() -> None:
     assert changed_keys(before, after) == ["schedule.floor", "seed"]
 
 
+def test_a_run_that_is_older_than_a_key_had_its_default() -> None:
+    config = RunConfig(folder=Path("a"))
+    older = config.model_dump(mode="json", exclude={"augmentation": {"left_out"}, "overlap": True})
+    assert "left_out" not in older["augmentation"] and "overlap" not in older
+
+    assert changed_keys(older, config) == []
+    assert changed_keys(older, config.model_copy(update={"overlap": 0.5})) == ["overlap"]
+
+
 def test_the_shipped_example_is_a_valid_run() -> None:
     text = files("willis_training.fitting").joinpath("example.yaml").read_text()
 

@@ -12,11 +12,11 @@ from tests.unit.training.infarct.small_run import HELD, small_config, small_run,
 from willis_models.pipelines.infarct.parameters import VolumeInterval, parameters_of
 from willis_models.runtime.bundle import Bundle, load_bundle
 from willis_models.runtime.session import open_predictor, replay_golden
-from willis_training.export.run import load_run
+from willis_training.fitting.fit import fit_from_file
+from willis_training.infarct.answers import answers_of
 from willis_training.infarct.bundle import TrainedNetwork, publish_infarct, training_facts
 from willis_training.infarct.bundle_calibration import BASIS, Settings
 from willis_training.infarct.losses import LossRow, judged, loss_table
-from willis_training.infarct.train import fit_infarct, probability_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 
@@ -42,10 +42,10 @@ def test_the_exported_network_says_what_the_trained_one_says(
     bundle: Bundle, trained: TrainedNetwork
 ) -> None:
     image = trained.store.read(HELD[3]).image
-    _, network = load_run(trained.run)
+    (expected,) = answers_of(trained.run, trained.store, HELD[3:4])
 
-    expected = probability_of(network, image)
-    np.testing.assert_allclose(open_predictor(bundle)(image)[1], expected, atol=1e-4)
+    found = open_predictor(bundle)(image)[1]
+    np.testing.assert_allclose(found, expected.probability, atol=1e-4)
 
 
 def test_the_manifest_holds_temperature_threshold_and_interval_with_their_basis(
@@ -99,7 +99,7 @@ def test_a_run_that_began_with_another_says_so(trained: TrainedNetwork, tmp_path
     first = trained.run / "best.pt"
     config = small_config(tmp_path, 2).model_copy(update={"start_from": first})
     small_store(tmp_path)
-    second = replace(trained, run=fit_infarct(config).folder)
+    second = replace(trained, run=fit_from_file(config).folder)
     settings = Settings(1.0, 0.5, VolumeInterval(coverage=0.9, quantile_sqrt_ml=1, basis=BASIS), 5)
 
     assert training_facts(second, settings)["started_from"] == {"iterations": 40, "train": 3}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from willis_models.pipelines.infarct.predicted import interval_around
+from willis_training.infarct.answers import Answered
 from willis_training.infarct.bundle_calibration import (
-    Answered,
     Scale,
     best_threshold,
     calibrated_settings,

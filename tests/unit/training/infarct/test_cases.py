@@ -11,11 +11,10 @@ import pytest
 from tests.unit.training.infarct.small_store import case as prepared_case
 from willis_models.errors import ScanTooShort
 from willis_training.fitting.samples import write_case
-from willis_training.infarct import cases
+from willis_training.infarct import cases, preparation
 from willis_training.infarct.cases import (
     CaseFacts,
     case_key,
-    of_heads,
     read_facts,
     severity_band,
     write_index,
@@ -50,10 +49,7 @@ def test_the_index_holds_what_was_made_and_names_what_was_not(tmp_path: Path) ->
     assert store.read("head_01_0000").labels.any()
 
 
-def test_cases_of_a_head_are_those_the_service_would_accept(tmp_path: Path) -> None:
-    known = [facts("head_01_0000"), facts("head_01_0001", rejected="X"), facts("head_04_0000")]
-
-    assert [one.name for one in of_heads(known, ["head_01"])] == ["head_01_0000"]
+def test_a_store_without_cases_has_no_facts(tmp_path: Path) -> None:
     assert read_facts(tmp_path) == []
 
 
@@ -74,7 +70,7 @@ def test_a_study_that_the_service_rejects_is_kept_with_its_code(
     def refuses(*_arguments: object) -> None:
         raise ScanTooShort("The scan is too short.")
 
-    monkeypatch.setattr(cases, "raise_first_reject", refuses)
+    monkeypatch.setattr(preparation, "raise_first_reject", refuses)
     simulated = SimulatedCase("head_01_0000", "head_01", "lesion-1", quiet_scan())
 
     made, known = cases.make_case(simulated, draft_manifest())

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.training.infarct.coarse_grid import coarse_manifest
 from willis_models.findings import ModelIdentity
 from willis_models.manifest import Manifest
 from willis_training.datasets.isles24.example import write_example
@@ -17,7 +18,6 @@ from willis_training.datasets.isles24.layout import open_isles24
 from willis_training.fitting.samples import CaseStore, prepare_cases
 from willis_training.infarct import evaluate_run
 from willis_training.infarct.baselines import VoxelRegression
-from willis_training.infarct.contract import draft_manifest
 from willis_training.infarct.evaluate import (
     NETWORK,
     NETWORK_BARE,
@@ -72,10 +72,10 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[EvaluationCase]:
 
 @pytest.fixture(scope="module")
 def manifest() -> Manifest:
-    draft = draft_manifest()
+    draft = coarse_manifest()
     interval = {"coverage": 0.9, "quantile_sqrt_ml": 1.5, "basis": "a test"}
     prediction = {"temperature": 2.0, "offset": 0.0, "min_component_ml": 0.5, "interval": interval}
-    return draft_manifest(parameters={**draft.parameters, "prediction": prediction})
+    return coarse_manifest(parameters={**draft.parameters, "prediction": prediction})
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_the_interval_is_that_of_the_findings(
     root = np.sqrt(record.scores[NETWORK]["found_ml"])
     assert record.interval_ml == pytest.approx(((root - 1.5) ** 2, (root + 1.5) ** 2), abs=0.06)
     assert record.coverage == 0.9
-    assert judge(cases[0], draft_manifest(), {}, LateTissue()).interval_ml is None
+    assert judge(cases[0], coarse_manifest(), {}, LateTissue()).interval_ml is None
 
 
 def test_reliability_counts_what_the_network_gives_a_chance(record: CaseRecord) -> None:
@@ -205,10 +205,10 @@ def test_a_judgement_by_other_rules_is_not_read(record: CaseRecord, tmp_path: Pa
 
 def test_the_regression_learns_from_a_store_by_the_parts_of_its_heads(tmp_path: Path) -> None:
     root = write_example(tmp_path / "data", 3, with_series=False)
-    prepare_cases(open_isles24(root), InfarctPreparation(draft_manifest()), tmp_path / "store")
+    prepare_cases(open_isles24(root), InfarctPreparation(coarse_manifest()), tmp_path / "store")
     store = CaseStore(tmp_path / "store")
     first, *others = store.cases
-    regression = regression_of(store, draft_manifest(), others, [first])
+    regression = regression_of(store, coarse_manifest(), others, [first])
     assert regression.channels == (0, 1, 2, 3)
     case = store.read(first)
     found = regression(case.image)[1] >= regression.threshold

@@ -3,25 +3,24 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
-from tests.infarct_bundle import write_infarct_bundle
+from tests.infarct_bundle import NAME, VERSION, write_infarct_bundle
+from tests.unit.training.infarct.coarse_grid import coarse_manifest, coarsen_bundle
 from willis_training.cli import app
 from willis_training.datasets.isles24.example import write_example
 from willis_training.datasets.isles24.layout import open_isles24
 from willis_training.fitting.samples import prepare_cases
-from willis_training.infarct.contract import draft_manifest
 from willis_training.infarct.preparation import InfarctPreparation
 
 RUN = CliRunner()
 
 
-@pytest.mark.slow
 def test_a_bundle_is_judged_on_a_fold_of_real_cases(tmp_path: Path) -> None:
     bundles = write_infarct_bundle(tmp_path / "bundles")
+    coarsen_bundle(bundles / NAME / VERSION)
     train = write_example(tmp_path / "data", 5, with_series=False)
-    prepare_cases(open_isles24(train), InfarctPreparation(draft_manifest()), tmp_path / "store")
+    prepare_cases(open_isles24(train), InfarctPreparation(coarse_manifest()), tmp_path / "store")
     folds = {
         "folds": [
             {

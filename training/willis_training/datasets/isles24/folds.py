@@ -17,18 +17,8 @@ from willis_training.datasets.base import Subject
 from willis_training.datasets.splits import Fold, split_by_subject
 
 FOLDS = 5
-SEVERITIES = (("0-4", 0.0, 4.0), ("5-15", 5.0, 15.0), ("16-20", 16.0, 20.0), ("21-42", 21.0, 42.0))
-"""NIHSS classes of the public splits: minor, moderate, moderate to severe, severe."""
 _UNKNOWN = -1.0
 _KEYS = {"ncct": "NCCT", "cta": "CTA", "cbf": "CBF", "cbv": "CBV", "mtt": "MTT", "tmax": "TMAX"}
-
-
-def severity_of(subject: Subject) -> str:
-    """The NIHSS class of a case; "unknown" where its table does not say."""
-    nihss = subject.facts.get("nihss")
-    if not isinstance(nihss, float):
-        return "unknown"
-    return next((name for name, low, high in SEVERITIES if low <= nihss <= high), "unknown")
 
 
 def nihss_folds(subjects: Sequence[Subject], folds: int = FOLDS, seed: int = 0) -> tuple[Fold, ...]:

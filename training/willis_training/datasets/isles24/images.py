@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +10,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from willis_models.errors import GeometryError, InputError
@@ -23,7 +19,7 @@ from willis_models.volume import DynamicStack, Grid, SliceStack, Volume
 from willis_training.curation.nifti import volume_from_nifti
 from willis_training.datasets.base import Subject
 from willis_training.datasets.isles24.layout import REFERENCE
-from willis_training.datasets.loading import load_labels
+from willis_training.datasets.loading import UNREADABLE, load_labels
 
 SAME_GRID_MM = 0.05
 """Grids whose corners lie nearer are one grid. The release stores one transform in two ways (sform
@@ -34,23 +30,12 @@ OUTSIDE = {REFERENCE: -1024.0, "cta": -1024.0, "ctp": -1024.0}
 _TO_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
 
-_DAMAGED = (
-    ImageFileError,
-    HeaderDataError,
-    OSError,
-    EOFError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-
-
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Makes an InputError of whatever a missing, truncated or damaged file raises."""
     try:
         yield
-    except _DAMAGED as error:
+    except UNREADABLE as error:
         raise InputError(f"{path.name} can't be read ({type(error).__name__}).") from error
 
 

@@ -30,8 +30,8 @@ _CENTRE_MNI_LPS = (0.0, 15.0, 14.0)
 class PerfusionHead:
     """Labels (z, y, x) of SynthSeg with their affine to LPS mm, and the vessels (see `Vessels`).
 
-    ``centre_lps`` the middle that slabs are placed by; ``push`` unit vectors (3, z, y, x) away from
-    the ventricles, coarse, or None where the head's shape is not to be changed.
+    ``centre_lps`` the middle that slabs are placed by; ``anatomy`` by which the head's shape is
+    changed from scan to scan, None where it is to stay.
     """
 
     name: str

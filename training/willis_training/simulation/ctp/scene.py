@@ -144,7 +144,7 @@ class Scene:
         deep = max(round(self.scanner.thickness_mm / SUBSLICE_MM), 1)
         up = stack.normal_lps * self.scanner.thickness_mm
         totals = np.zeros((7, *index.shape[:2]), np.float32)
-        flat = _padded(self.head)
+        flat = _flat(self.head)
         for a in _offsets(deep):
             for b in _offsets(across):
                 for c in _offsets(across):
@@ -183,7 +183,7 @@ class _Flat:
     trunk: NDArray[np.uint8]
 
 
-def _padded(head: PerfusionHead) -> _Flat:
+def _flat(head: PerfusionHead) -> _Flat:
     """The head's maps as flat arrays."""
     return _Flat(head.labels.ravel(), head.artery.ravel(), head.vein.ravel(), head.trunk.ravel())
 

@@ -14,17 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from willis_training.simulation.ctp.head import PerfusionHead
+from willis_training.simulation.ctp.head import COARSE_STEP, PerfusionHead
 from willis_training.simulation.ctp.parameters import draw, value
 from willis_training.simulation.ctp.vessels import LEFT_M1, RIGHT_M1
 from willis_training.simulation.pathology import smooth_field
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-
-_EDGE_MM = 2.0
-_OLIGAEMIA_LEVEL = 0.35
-_TRUNK_OCCLUDED_ML = 60.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ def draw_stroke(
     saved = core & _share_of(core, course.reversed_share, uneven())
     joined = _joins(penumbra & ~infarct, around, course, rng)
     final = (infarct & ~saved) | joined
-    closed = (core | penumbra).sum() * step_mm**3 / 1000.0 > _TRUNK_OCCLUDED_ML
+    closed = (core | penumbra).sum() * step_mm**3 / 1000.0 > value("trunk_closed_ml")
     return PerfusionStroke(
         severity=_severity(core, penumbra, around, territory, step_mm, rng),
         core=core,
@@ -166,7 +162,8 @@ def _joins(penumbra: Mask, around: Floats, course: Course, rng: np.random.Genera
     logistic in closeness to the lesion and in time."""
     if course.reperfused:
         return np.zeros_like(penumbra)
-    logit = 0.15 * (course.onset_h - 8.0) - around / 8.0
+    hours = course.onset_h - value("join_middle_h")
+    logit = value("join_per_h") * hours - around / value("join_mm")
     luck = ndimage.gaussian_filter(rng.standard_normal(penumbra.shape).astype(np.float32), 3.0)
     ranks = luck / max(float(luck.std()), 1e-6)
     return np.asarray(penumbra & (1.7 * ranks < logit))
@@ -185,14 +182,14 @@ def _severity(
     reach = draw("oligaemia_mm", rng)
     level = np.where(core, severe, np.where(penumbra, reduced, 0.0)).astype(np.float32)
     beyond = ndimage.distance_transform_edt(level == 0) * step_mm
-    rim = _OLIGAEMIA_LEVEL * np.exp(-beyond / reach) * (territory > 0) * (around < 1e3)
+    rim = value("oligaemia_level") * np.exp(-beyond / reach) * (territory > 0) * (around < 1e3)
     level = np.maximum(level, rim.astype(np.float32))
     uneven = smooth_field(level.shape, rng, 8.0 / step_mm, 0.15, 1.0)
-    return np.asarray(ndimage.gaussian_filter(level * uneven, _EDGE_MM / step_mm))
+    return np.asarray(ndimage.gaussian_filter(level * uneven, value("edge_mm") / step_mm))
 
 
 def _trunk(hypoperfused: Mask, head: PerfusionHead) -> int:
     """The middle cerebral artery's trunk on the side of the hypoperfused tissue."""
     k, j, i = (axis.mean() for axis in np.nonzero(hypoperfused))
-    x_lps = head.grid.to_world(np.array([k, j, i]) * 2.0)[0]
+    x_lps = head.grid.to_world(np.array([k, j, i]) * COARSE_STEP)[0]
     return LEFT_M1 if x_lps > head.centre_lps[0] else RIGHT_M1

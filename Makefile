@@ -17,7 +17,7 @@ STUDIES ?= 1500
 # More arguments for pytest, for example PYTEST_ARGS="-k reader -x".
 PYTEST_ARGS ?=
 
-# Tests that start the whole service come after the others: two at a time, for they mostly wait.
+# Tests that start the whole service come after the others: three at a time, for they mostly wait.
 WHOLE_SERVICE := tests/e2e tests/soak tests/chaos
 
 VENV := .venv
@@ -54,7 +54,7 @@ setup: $(FULL_STAMP) $(SYSTEM_STAMP) ## Make .venv with everything, and system p
 test: setup lint ## Run all checks: ruff, mypy --strict, import rules, pytest with warnings as errors
 ifeq ($(strip $(PYTEST_ARGS)),)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(WHOLE_SERVICE:%=--ignore=%)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(WHOLE_SERVICE)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(WHOLE_SERVICE)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif

@@ -1,17 +1,40 @@
-"""PostgreSQL from Debian's package for tests, and things that happen at once."""
+"""Databases for tests: SQLite ready made, PostgreSQL by Debian; and things that come at once."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from willis_service.adapters.storage.database import migrate, open_database
+
+
+@cache
+def _empty_sqlite() -> bytes:
+    """A database file with all tables: migrating takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "willis.sqlite"
+        database = open_database(f"sqlite:///{path}")
+        migrate(database)
+        database.close()
+        return path.read_bytes()
+
+
+def put_empty_sqlite(path: Path) -> str:
+    """An empty database at this place, unless there is one; its address."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_empty_sqlite())
+    return f"sqlite:///{path}"
 
 
 def _postgres_bin() -> Path | None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,8 @@ from pydicom.uid import ParametricMapStorage, SegmentationStorage, generate_uid
 from sqlalchemy import insert, select, update
 
 from tests.aspects_findings import aspects_analysis
+from tests.databases import put_empty_sqlite
+from tests.hand_clock import START, HandClock
 from tests.infarct_findings import infarct_analysis
 from tests.plain_series import plain_series
 from tests.synthetic_ct import write_ct_series
@@ -43,24 +45,10 @@ from willis_service.domain.destinations import DicomTarget, ResultDestination
 from willis_service.domain.job import JobState, ResultKind
 from willis_service.domain.peers import Destination
 
-START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 EQUIPMENT = Equipment(software_version="0.1.0", serial_number="site-7")
 SEG_AND_SR = (ResultKind.SEG, ResultKind.SR)
 SEG_MAP_AND_SR = (ResultKind.SEG, ResultKind.TMAX, ResultKind.SR)
 _RESULT_CLASSES = (SegmentationStorage, ParametricMapStorage)
-
-
-@dataclass
-class HandClock:
-    """A clock that a test sets."""
-
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @cache
@@ -77,22 +65,27 @@ def seg_and_sr() -> tuple[Dataset, Dataset]:
         return dcmread(Path(folder) / "seg.dcm"), dcmread(Path(folder) / "sr.dcm")
 
 
+def write_perfusion_results(folder: Path) -> dict[ResultKind, Path]:
+    """A segmentation whose segments overlap, a map, and the report that names both."""
+    series = plain_series(write_ct_series(folder / "ct", shape=(10, 24, 24), slice_step_mm=10.0))
+    analysis = infarct_analysis(series.image.stack)
+    seg = write_seg(analysis, series, EQUIPMENT, created=START)
+    assert seg is not None
+    tmax = next(one for one in analysis.maps if one.key == "tmax")
+    made = write_map(tmax, analysis.findings, series, EQUIPMENT, created=START)
+    sr = write_sr(analysis, series.headers, seg, EQUIPMENT, created=START, maps=[made])
+    objects = {ResultKind.SEG: seg, ResultKind.TMAX: made, ResultKind.SR: sr}
+    for kind, one in objects.items():
+        one.save_as(folder / kind, enforce_file_format=True)
+    return {kind: folder / kind for kind in objects}
+
+
 @cache
 def perfusion_objects() -> dict[ResultKind, Dataset]:
-    """A segmentation whose segments overlap, a map, and the report that names both."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        series = plain_series(write_ct_series(folder / "ct", shape=(10, 24, 24)))
-        analysis = infarct_analysis(series.image.stack)
-        seg = write_seg(analysis, series, EQUIPMENT, created=START)
-        assert seg is not None
-        tmax = next(one for one in analysis.maps if one.key == "tmax")
-        made = write_map(tmax, analysis.findings, series, EQUIPMENT, created=START)
-        sr = write_sr(analysis, series.headers, seg, EQUIPMENT, created=START, maps=[made])
-        objects = {ResultKind.SEG: seg, ResultKind.TMAX: made, ResultKind.SR: sr}
-        for kind, one in objects.items():
-            one.save_as(folder / kind, enforce_file_format=True)
-        return {kind: dcmread(folder / kind) for kind in objects}
+    """The same objects, read again."""
+    with TemporaryDirectory() as folder:
+        paths = write_perfusion_results(Path(folder))
+        return {kind: dcmread(path) for kind, path in paths.items()}
 
 
 @dataclass(frozen=True)
@@ -230,26 +223,12 @@ def archive_destination(peer: Destination, name: str = "pacs", **given: Any) -> 
     return ResultDestination(name, DicomTarget(peer, commitment=commitment), **given)
 
 
-@cache
-def _empty_database() -> bytes:
-    """A database file with all tables: migrating takes longer than most tests."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "willis.sqlite"
-        database = open_database(f"sqlite:///{path}")
-        migrate(database)
-        with database.write() as connection:
-            connection.exec_driver_sql("SELECT 1")
-        database.close()
-        return path.read_bytes()
-
-
 def open_rig(folder: Path, url: str | None = None) -> Rig:
     if url is not None:
         database = open_database(url)
         migrate(database)
         return Rig(folder, database)
-    (folder / "willis.sqlite").write_bytes(_empty_database())
-    return Rig(folder, open_database(f"sqlite:///{folder / 'willis.sqlite'}"))
+    return Rig(folder, open_database(put_empty_sqlite(folder / "willis.sqlite")))
 
 
 def run_until_idle(*rounds: Callable[[], bool]) -> int:

@@ -16,7 +16,7 @@ from dicomweb_client.api import DICOMwebClient
 from fastapi import FastAPI
 from pydicom import Dataset, dcmread
 
-from tests.toy_core import Toy, toy_core
+from tests.toy_core import Toy, route, toy_core
 from tests.toy_pipeline import toy_pipelines
 from willis_service.bootstrap.api import build_api
 from willis_service.domain.clients import ApiClient
@@ -58,8 +58,7 @@ class Site:
     def analyse(self, study: str) -> Job:
         """Order the toy pipeline for a study and run it."""
         core = self.toy.core
-        instances = core.studies.instances(study)
-        job = core.routing.route(study, instances, core.pipelines["toy"])
+        job = route(core, study)
         self.toy.run(job.id)
         return core.jobs.get(job.id)
 

@@ -130,7 +130,7 @@ class FakeDesk:
         self._require(pipeline)
         self.options.append(options or {})
         self.seen = [(path.name, path.read_bytes()) for path in files]
-        return self._new(KNOWN_STUDY, pipeline, priority)
+        return self._new(KNOWN_STUDY, pipeline, priority, options)
 
     def submit_study(
         self,
@@ -143,7 +143,7 @@ class FakeDesk:
         self.options.append(options or {})
         if study_instance_uid != KNOWN_STUDY:
             raise UnknownStudy("No instance of this study was received. Send it first.")
-        return self._new(study_instance_uid, pipeline, priority)
+        return self._new(study_instance_uid, pipeline, priority, options)
 
     def job(self, job_id: str) -> Job:
         if job_id not in self.jobs:
@@ -174,7 +174,13 @@ class FakeDesk:
         if pipeline != "aspects":
             raise UnknownPipeline("No pipeline has this name. GET /pipelines lists them.")
 
-    def _new(self, study_instance_uid: str, pipeline: str, priority: Priority | None) -> Job:
+    def _new(
+        self,
+        study_instance_uid: str,
+        pipeline: str,
+        priority: Priority | None,
+        options: Options | None,
+    ) -> Job:
         job = Job(
             id=f"job-{len(self.jobs) + 1}",
             study_instance_uid=study_instance_uid,
@@ -185,6 +191,7 @@ class FakeDesk:
             state=JobState.QUEUED,
             created_at=START,
             priority=priority or Priority.ROUTINE,
+            options=options or {},
         )
         self.jobs[job.id] = job
         return job

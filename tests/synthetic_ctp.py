@@ -63,6 +63,21 @@ def by_whole_seconds(dataset: Dataset, t: int, time_s: float) -> None:
     dataset.AcquisitionTime = _time(START + timedelta(seconds=int(time_s)))[:6]
 
 
+def by_rounded_time(dataset: Dataset, t: int, time_s: float) -> None:
+    """Older Philips: AcquisitionTime in whole seconds, and nothing finer."""
+    moment = START + timedelta(seconds=time_s)
+    dataset.AcquisitionDate, dataset.AcquisitionTime = _date(moment), _time(moment)[:6]
+    dataset.AcquisitionNumber = t + 1
+
+
+def by_volume_time(dataset: Dataset, t: int, time_s: float) -> None:
+    """Canon: one time in tenths of a second for all slices of a volume; made in no such order."""
+    moment = START + timedelta(seconds=time_s)
+    dataset.AcquisitionDate, dataset.AcquisitionTime = _date(moment), _time(moment)[:8] + "00"
+    dataset.AcquisitionNumber = t + 1
+    dataset.ContentDate, dataset.ContentTime = _date(moment), _time(START + timedelta(seconds=400))
+
+
 def by_trigger_time(dataset: Dataset, t: int, time_s: float) -> None:
     """Milliseconds after the start."""
     dataset.TriggerTime = f"{1000 * time_s:.1f}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.databases import put_empty_sqlite
+from tests.hand_clock import START, HandClock
 from tests.toy_pipeline import toy_pipelines, write_toy_bundle
 from willis_models.errors import BrokerUnavailable
 from willis_models.pipelines.base import Pipeline
@@ -22,22 +23,8 @@ from willis_service.bootstrap.core import Core, build_core
 from willis_service.bootstrap.keeping import alarms_of, reconciler_of
 from willis_service.bootstrap.working import worker_of
 from willis_service.domain.instance import IncomingInstance
+from willis_service.domain.job import Job
 from willis_service.settings import load_settings
-
-START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
-
-
-@dataclass
-class HandClock:
-    """A clock that a test sets."""
-
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -120,12 +107,20 @@ def toy_core(
             **given,
         },
     )
+    put_empty_sqlite(folder / "data" / "willis.sqlite")
     core, queue, clock = build_core(settings, pipelines), MemoryQueue(), HandClock()
     dispatch = Dispatch(queue, core.jobs, clock)
     routing = replace(core.routing, dispatch=dispatch, clock=clock)
     intake = replace(core.intake, clock=clock)
     parts: dict[str, Any] = {"queue": queue, "dispatch": dispatch}
     return Toy(replace(core, **parts, routing=routing, intake=intake), queue, clock)
+
+
+def route(core: Core, study_instance_uid: str) -> Job:
+    """Order the toy pipeline for a study by name, whatever the rules say of it."""
+    instances, routing = core.studies.instances(study_instance_uid), core.routing
+    choice = routing.choice(instances, core.pipelines["toy"])
+    return routing.place(routing.order(study_instance_uid, instances, "toy", choice))
 
 
 def incoming(

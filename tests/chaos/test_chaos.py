@@ -8,17 +8,14 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.chaos import evidence
-from tests.chaos.disks import NotPossible
 from tests.chaos.faults import flush_redis, kill, pause
 from tests.chaos.invariants import Witness
 from tests.chaos.rigs import plain_rig
 from tests.chaos.scenarios import (
-    OWN,
     SHARED,
     Scenario,
     spoiled_associations,
@@ -104,14 +101,3 @@ def test_the_witness_notices_one_changed_byte_of_an_acknowledged_image(witness):
     with pytest.raises(AssertionError, match="Lost"):
         witness.check_stored()
     path.write_bytes(content)
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_a_service_of_its_own_survives(name: str, tmp_path: Path):
-    make_rig, scenario = OWN[name]
-
-    try:
-        with make_rig(tmp_path) as rig:
-            scenario(witness_of(rig, SEED), random.Random(f"{SEED}-{name}"))
-    except NotPossible as reason:
-        pytest.skip(str(reason))

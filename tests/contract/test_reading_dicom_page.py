@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from willis_models import errors
+from willis_service.adapters.dicom.clock import CLOCKS
 
 _GIVEN = re.compile(r"""(?:Reason\(\s*|code=)"([A-Z_]+)\"""")
 _LISTED = re.compile(r"^\| `([A-Z0-9_]+)` \|", re.MULTILINE)
@@ -65,3 +66,11 @@ def test_the_page_lists_no_code_that_nobody_gives(source: str, listed: set[str])
     }
 
     assert listed <= known
+
+
+def test_every_place_of_a_time_is_on_the_page(repository: Path) -> None:
+    page = (repository / "docs" / "reading-dicom.md").read_text()
+
+    for clock in CLOCKS:
+        # Date and time of the same stem stand together; an index is named after its identifier.
+        assert clock.name.replace("TemporalPositionIndex", "-Index") in page

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -69,9 +70,14 @@ def _flipped(stack: SliceStack) -> SliceStack:
     return stack.with_voxels(np.ascontiguousarray(stack.voxels[..., ::-1]))
 
 
+@cache
+def simulated() -> SimulatedPerfusion:
+    return make_study(find_phantom(), PIXELS, 1)
+
+
 def files_of(side: Laterality, folder: Path) -> list[Path]:
     """A stroke on this side; the simulator draws one on the right."""
-    study = make_study(find_phantom(), PIXELS, 1)
+    study = simulated()
     label = StudyLabel(f"e2e/{side}", "SIMULATED", "", "20260105", "081500")
     written = write_study(
         study if side == "right" else mirrored(study), SUBJECT, label, folder, StudyParts(cta=False)

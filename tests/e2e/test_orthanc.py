@@ -18,7 +18,7 @@ from pydicom import dcmread
 from tests.chaos import evidence
 from tests.chaos.rig import SHIPPED_SERVICE, Rig
 from tests.chaos.waiting import until
-from tests.e2e.orthanc import TITLE, Orthanc, running_orthanc
+from tests.orthanc import TITLE, Orthanc, running_orthanc
 from willis_models.runtime.bundle import SHIPPED_BUNDLES
 from willis_service.commands.demo import free_ports
 

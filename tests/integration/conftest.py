@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import postgres
+from tests.databases import postgres, put_empty_sqlite
 from willis_service.adapters.storage.database import Database, migrate, open_database
 from willis_service.adapters.storage.tables import METADATA
 
@@ -23,7 +23,7 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'willis.sqlite'}"
+        url = put_empty_sqlite(tmp_path / "willis.sqlite")
     else:
         url = request.getfixturevalue("postgres_url")
     opened = open_database(url)

@@ -14,8 +14,9 @@ from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel
 
 from tests.commitment_requester import PACS, Requester, ask_for_commitment, free_port
+from tests.hand_clock import HandClock
 from tests.synthetic_ct import write_ct_series
-from tests.toy_core import HandClock, Toy, toy_core
+from tests.toy_core import Toy, toy_core
 from willis_models.errors import DestinationRefused, DestinationUnreachable
 from willis_service.adapters.dicom.associate import Requestor, Timeouts
 from willis_service.adapters.dicom.commitment import CommitmentReporter

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from tests.databases import at_once
-from tests.toy_core import START
+from tests.hand_clock import START
 from willis_models.errors import UnknownStudy
 from willis_service.adapters.storage.commitments import FileDigests, SqlCommitments
 from willis_service.adapters.storage.database import Database

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.toy_core import HandClock
+from tests.hand_clock import HandClock
 from willis_models.errors import BrokerUnavailable
 from willis_service.adapters.queue.celery_queue import CeleryQueue, build_celery
 from willis_service.application.pulse import Pulse

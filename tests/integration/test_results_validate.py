@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,8 +13,10 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
+from tests.archives import free_port
 from tests.aspects_findings import aspects_analysis, rejected_findings
 from tests.infarct_findings import infarct_analysis
+from tests.orthanc import Orthanc, running_orthanc
 from tests.plain_series import plain_series
 from tests.synthetic_ct import SAGITTAL, write_ct_series
 from willis_models.findings import Amendment
@@ -215,76 +213,25 @@ def test_dcmtk_reads_the_segmentation(synthetic: Written) -> None:
     ]
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A running Orthanc."""
-
-    dicom_port: int
-    http_port: int
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5) as reply:
-            return json.load(reply)
-
-    def is_up(self) -> bool:
-        try:
-            return bool(self.get("/system"))
-        except OSError:
-            return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    orthanc, folder = _tool("Orthanc"), tmp_path_factory.mktemp("orthanc")
-    archive = Archive(_free_port(), _free_port())
-    settings = {
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "index"),
-        "DicomPort": archive.dicom_port,
-        "HttpPort": archive.http_port,
-        "DicomAlwaysAllowStore": True,
-        "AuthenticationEnabled": False,
-        "Plugins": [],
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([orthanc, str(folder / "orthanc.json")], stdout=log, stderr=log)
-    try:
-        _wait_until_up(archive, process, folder / "log")
-        yield archive
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_until_up(archive: Archive, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not archive.is_up():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    _tool("Orthanc")
+    folder, ports = tmp_path_factory.mktemp("archive") / "orthanc", (free_port(), free_port())
+    with running_orthanc(folder, ports, free_port()) as running:
+        yield running
 
 
 def test_an_archive_takes_the_results_into_the_source_study(
-    archive: Archive, tmp_path: Path
+    archive: Orthanc, tmp_path: Path
 ) -> None:
     paths = write_ct_series(tmp_path / "ct", shape=(12, 32, 32))
     written = _write(plain_series(paths), tmp_path)
     storescu = _tool("storescu")
-    address = ("127.0.0.1", str(archive.dicom_port))
+    address = ("127.0.0.1", str(archive.port))
     for files in (tuple(paths), (written.seg, written.sr)):
         text = _run(storescu, "-v", "-R", *address, *files)
         assert "(Success)" in text and not _complaints(text), text
 
-    (study,) = (archive.get(f"/studies/{one}") for one in archive.get("/studies"))
-    modalities = sorted(
-        archive.get(f"/series/{one}")["MainDicomTags"]["Modality"] for one in study["Series"]
-    )
-    assert study["MainDicomTags"]["StudyInstanceUID"] == written.series.study_instance_uid
-    assert modalities == ["CT", "SEG", "SR"]
+    assert archive.modalities_by_study() == {written.series.study_instance_uid: ["CT", "SEG", "SR"]}
+    (study,) = archive.get("/studies?expand")
     assert study["PatientMainDicomTags"]["PatientID"] == "SYN-1"

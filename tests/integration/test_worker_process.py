@@ -252,9 +252,9 @@ def test_a_study_that_ends_its_workers_is_parked_and_the_others_go_on(hasty_plan
     deadly = hasty_plant.order(1)
     with reconciling(hasty_plant):
         for _ in range(3):
-            worker = hasty_plant.work(0.0, "deadly")
-            worker.wait(90)
-            until(lambda: hasty_plant.job(deadly).state is not JobState.RUNNING)
+            # The next one starts while the end of the one before is still to be noticed.
+            hasty_plant.work(0.0, "deadly").wait(90)
+        until(lambda: hasty_plant.job(deadly).state is not JobState.RUNNING)
         hasty_plant.work(0.0)
         (healthy,) = hasty_plant.all_end([hasty_plant.order(2)])
 

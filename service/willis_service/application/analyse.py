@@ -139,7 +139,7 @@ class RunJob:
         progress("load")
         model = self.models.take(run.job.pipeline, run.bundle)
         source = self.open_input(ordered_input(run, self.archive.path_of))
-        request = Request(pipeline_options(run.options), progress)
+        request = Request(pipeline_options(run.job.options), progress)
         items = (*self._completeness(run), *self._conflicts(run))
         analysis = _with_items(analysis_of(model, source, request), items)
         progress("write")

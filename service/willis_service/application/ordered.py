@@ -11,7 +11,7 @@ from typing import Any
 
 from willis_models.errors import BadOption
 from willis_models.pipelines.base import Pipeline
-from willis_service.application.ports import OrderedInput
+from willis_service.application.ports import ExtentReader, OrderedInput
 from willis_service.domain.job import Options, Run
 
 FRAME_TIMES = "frame_times_s"
@@ -21,7 +21,7 @@ FRAME_TIMES = "frame_times_s"
 def ordered_input(run: Run, path_of: Callable[[str], Path]) -> OrderedInput:
     """The files of a run, by role where the order says so."""
     files = [path_of(stored) for stored in run.inputs]
-    times_s = frame_times_of(run.options)
+    times_s = frame_times_of(run.job.options)
     return OrderedInput(files, files_by_role(files, run.roles), times_s)
 
 
@@ -44,6 +44,34 @@ def checked_options(pipeline: Pipeline, options: Options | None) -> Options:
     own = dict(pipeline.options_of(pipeline_options(given)))
     stored: Options = json.loads(json.dumps({**own, FRAME_TIMES: times_s} if times_s else own))
     return stored
+
+
+def check_places(
+    pipeline: Pipeline,
+    options: Options,
+    files: Mapping[str, Sequence[Path]],
+    extent_of: ExtentReader,
+) -> None:
+    """Refuse a place outside the images in which it is to be measured, before anything is ordered.
+
+    ``files`` are those of each role. Raises BadOption; a mistyped place would otherwise end as a
+    rejected study, and amend an earlier result.
+    """
+    titles = {role.name: role.title for role in pipeline.roles}
+    for name, role in pipeline.places.items():
+        if name not in options:
+            continue
+        if role not in files:
+            raise BadOption(
+                f"{name} is a place in the {titles[role]}, and none is used: leave the option out."
+            )
+        extent = extent_of(files[role])
+        if extent is not None and not extent.holds(options[name]):
+            place = ", ".join(f"{axis:g}" for axis in options[name])
+            raise BadOption(
+                f"{name}: the place {place} lies outside the {titles[role]}, which covers "
+                f"{extent} (LPS)."
+            )
 
 
 def pipeline_options(options: Options) -> Mapping[str, Any]:

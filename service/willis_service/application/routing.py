@@ -64,23 +64,6 @@ class Routing:
             raise UnknownPipeline(f"There is no pipeline {name}. Known: {known}.")
         return self.pipelines[name]
 
-    def route(
-        self,
-        study_instance_uid: str,
-        instances: Sequence[StoredInstance],
-        pipeline: Pipeline,
-        priority: Priority | None = None,
-        options: Options | None = None,
-    ) -> Job:
-        """The job of a pipeline that was asked for by name, whatever the rules say of the study.
-
-        A study that does not fit gets a job too, and it is rejected. Without a ``priority`` the
-        rules give it. The same study with other ``options`` is another job.
-        """
-        choice = self.choice(instances, pipeline)
-        order = self.order(study_instance_uid, instances, pipeline.name, choice, priority, options)
-        return self.place(order)
-
     def choice(self, instances: Sequence[StoredInstance], pipeline: Pipeline) -> Choice:
         """The input of the pipeline among the study's images, and whether the rules ask for it."""
         senders = {self.archive.path_of(i.path): i.sender for i in images_of(instances)}

@@ -76,7 +76,7 @@ class RunShadow:
     def _analysed(self, run: Run, candidate: BundleId) -> Analysis:
         model = self.models.take(run.job.pipeline, candidate)
         source = self.open_input(ordered_input(run, self.archive.path_of))
-        return analysis_of(model, source, Request(pipeline_options(run.options)))
+        return analysis_of(model, source, Request(pipeline_options(run.job.options)))
 
 
 def compare(basis: ShadowRun, live: Analysis, candidate: Analysis) -> ShadowRun:

@@ -19,9 +19,10 @@ from willis_models.errors import (
 )
 from willis_models.pipelines.base import Pipeline
 from willis_service.application.image_roles import SIDECAR_SUFFIX, by_role, is_nifti
-from willis_service.application.ordered import checked_options
+from willis_service.application.ordered import check_places, checked_options
 from willis_service.application.ports import (
     Clock,
+    ExtentReader,
     ImageArchive,
     InstanceParser,
     JobBook,
@@ -60,6 +61,7 @@ class Desk:
     queue: QueueDesk
     probes: Mapping[str, Probe]
     clock: Clock
+    extent_of: ExtentReader
     max_upload_files: int
     sleep: Callable[[float], None] = time.sleep
 
@@ -83,7 +85,7 @@ class Desk:
         study = self._take_all(self._parsed(paths))[0].study_instance_uid
         # Images that are here already belong to the study too: an upload may bring the late ones.
         instances = self.index.instances(study)
-        return self._again(self.routing.route(study, instances, chosen, priority, options))
+        return self._ordered(study, instances, chosen, priority, options)
 
     def submit_study(
         self,
@@ -100,9 +102,7 @@ class Desk:
             raise UnknownStudy("No instance of this study was received.")
         if self.book.latest_of(study_instance_uid, pipeline) is None:
             self.queue.admit(priority or Priority.ROUTINE)
-        return self._again(
-            self.routing.route(study_instance_uid, instances, chosen, priority, options)
-        )
+        return self._ordered(study_instance_uid, instances, chosen, priority, options)
 
     def job(self, job_id: str) -> Job:
         """The job as it stands now."""
@@ -135,6 +135,22 @@ class Desk:
         """Each part (database, broker, worker, disk, models) and "ok" or what is wrong."""
         return {name: probe() for name, probe in self.probes.items()}
 
+    def _ordered(
+        self,
+        study_instance_uid: str,
+        instances: Sequence[StoredInstance],
+        pipeline: Pipeline,
+        priority: Priority | None,
+        options: Options,
+    ) -> Job:
+        choice = self.routing.choice(instances, pipeline)
+        if choice.roles:  # a study without a fitting series is rejected for that
+            check_places(pipeline, options, choice.roles, self.extent_of)
+        order = self.routing.order(
+            study_instance_uid, instances, pipeline.name, choice, priority, options
+        )
+        return self._again(self.routing.place(order))
+
     def _submit_images(
         self,
         paths: Sequence[Path],
@@ -145,6 +161,9 @@ class Desk:
         if any(not is_nifti(path) and path.suffix != SIDECAR_SUFFIX for path in paths):
             raise BadUpload("Send NIfTI files alone, without other files.")
         ordered = _in_roles(paths, pipeline)
+        roles = {role: [path] for role, path in ordered if role and is_nifti(path)}
+        if roles:  # else the worker finds out what the one file shows
+            check_places(pipeline, options, roles, self.extent_of)
         if not self.intake.has_room():
             raise StorageFull("The disk reserve is reached: free space, then send again.")
         kept = [(role, *self.images.keep_file(path)) for role, path in ordered]

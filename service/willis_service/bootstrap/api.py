@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI
 from sqlalchemy import text
 
 from willis_models.errors import BrokerUnavailable, WillisError
+from willis_service.adapters.dicom.extent import extent_of_series
 from willis_service.adapters.dicom.incoming import uploaded_instance
+from willis_service.adapters.nifti.extent import extent_of_image
 from willis_service.adapters.queue.celery_queue import CeleryQueue
 from willis_service.adapters.rest.app import create_app
 from willis_service.adapters.rest.config import Catalogue, RestConfig, UploadLimits
@@ -17,23 +21,20 @@ from willis_service.adapters.storage.database import Database
 from willis_service.adapters.storage.workers import DELIVERING, KEEPING, SqlWorkers
 from willis_service.adapters.telemetry.delivery_metrics import DeliveryCollector
 from willis_service.adapters.telemetry.metrics import Metrics
-from willis_service.application.ports import JobDesk, Probe
+from willis_service.application.image_roles import is_nifti
+from willis_service.application.ports import Probe
 from willis_service.application.queue_desk import Admission, QueueDesk
 from willis_service.application.submit import Desk
 from willis_service.bootstrap.core import Core, build_core, clock
 from willis_service.bootstrap.delivering import delivery_desk_of
 from willis_service.bootstrap.keeping import study_limit
 from willis_service.bootstrap.reading import imaging_of
+from willis_service.domain.extent import Extent
 from willis_service.settings import Settings, ensure_api_key
 from willis_service.shipped import PipelineSource, shipped_pipelines
 
 _MEBIBYTE = 1024 * 1024
 _ABSENT_AFTER = timedelta(seconds=60)
-
-
-def build_desk(settings: Settings, source: PipelineSource = shipped_pipelines) -> JobDesk:
-    """What REST and the command line talk to."""
-    return desk_of(build_core(settings, source))
 
 
 def desk_of(core: Core) -> Desk:
@@ -49,8 +50,15 @@ def desk_of(core: Core) -> Desk:
         queue=_queue_desk(core),
         probes=_probes(core),
         clock=clock,
+        extent_of=extent_of,
         max_upload_files=core.settings.max_upload_files,
     )
+
+
+def extent_of(files: Sequence[Path]) -> Extent | None:
+    """Where a series lies, whether DICOM files or one NIfTI file hold it."""
+    image = next((path for path in files if is_nifti(path)), None)
+    return extent_of_series(files) if image is None else extent_of_image(image)
 
 
 def build_api(settings: Settings, source: PipelineSource = shipped_pipelines) -> FastAPI:

@@ -167,8 +167,9 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _quality_table(findings: Findings) -> Table:
-    table = Table("Check", "Outcome", "What it says", title="Quality", title_justify="left")
+    headings = ("Check", "Outcome", "What it says", "Measured")
+    table = Table(*headings, title="Quality", title_justify="left")
     for item in findings.quality:
         outcome = f"[{_OUTCOME_STYLES[item.outcome]}]{item.outcome}[/]"
-        table.add_row(item.code, outcome, item.message)
+        table.add_row(item.code, outcome, item.message, item.measured)
     return table

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from willis_models.codes import CRITERION_OUTCOMES
+from willis_models.codes import CRITERION_OUTCOMES, RCBF_PERCENT, TMAX_S
 from willis_models.findings import NOTHING_FOUND, Findings, Interval, SegmentFinding
 
 _THRESHOLDS = (
-    ("rCBF", tuple((f"< {n}%", f"rcbf_below_{n}_ml") for n in (20, 30, 34, 38))),
-    ("Tmax", tuple((f"> {n} s", f"tmax_above_{n}_ml") for n in (4, 6, 8, 10))),
+    ("rCBF", tuple((f"< {n}%", f"rcbf_below_{n}_ml") for n in RCBF_PERCENT)),
+    ("Tmax", tuple((f"> {n} s", f"tmax_above_{n}_ml") for n in TMAX_S)),
 )
 _RATIOS = (
     ("Mismatch", "mismatch_ml", "mL"),
@@ -33,7 +33,7 @@ def print_perfusion(console: Console, findings: Findings) -> None:
 def _volumes(findings: Findings) -> Table:
     table = Table("Segment", "Side", "mL", "Interval", title="Volumes", title_justify="left")
     for segment in findings.segments:
-        volume = next((m for m in segment.measurements if m.key == "volume_ml"), None)
+        volume = segment.measurement("volume_ml")
         interval = volume.interval if volume is not None else None
         value = segment.value("volume_ml")
         said = NOTHING_FOUND if value == 0 else _interval(interval)

@@ -137,6 +137,8 @@ class Job:
     retraction_reason: str | None = None
     results_purged_at: datetime | None = None
     """When retention removed the result's files; ``results`` is empty since."""
+    options: Options = field(default_factory=dict)
+    """What the caller asked of the pipeline beside the images, as it was checked."""
 
     @property
     def is_parked(self) -> bool:
@@ -224,7 +226,6 @@ class Run:
     inputs: tuple[str, ...]
     roles: tuple[str, ...] = ()
     """The role of each input; empty where the worker chooses."""
-    options: Options = field(default_factory=dict)
 
     @property
     def attempt(self) -> int:

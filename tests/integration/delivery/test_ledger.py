@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.databases import at_once
-from tests.delivery_rig import Rig, archive_destination, open_rig
-from willis_service.adapters.storage.tables import METADATA
+from tests.delivery_rig import Rig, archive_destination
 from willis_service.domain.delivery import Postponed, Refused, Sent
 from willis_service.domain.destinations import DicomTarget, ResultDestination, Wanted
 from willis_service.domain.job import JobState, ResultKind
@@ -20,16 +17,10 @@ PACS = Destination("PACS", "pacs", 104)
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    opened = open_rig(tmp_path, url)
-    opened.destinations = [archive_destination(PACS)]
-    yield opened
-    with opened.database.write() as connection:
-        for table in reversed(METADATA.sorted_tables):
-            connection.execute(table.delete())
-    opened.database.close()
+@pytest.fixture
+def rig(rig_on_each_database: Rig) -> Rig:
+    rig_on_each_database.destinations = [archive_destination(PACS)]
+    return rig_on_each_database
 
 
 def claim(rig: Rig, courier: str = "c1"):  # type: ignore[no-untyped-def]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import pytest
 
 from tests.archives import free_port, wait_until
 from tests.delivery_rig import Rig, archive_destination, run_until_idle, seg_and_sr
+from tests.orthanc import PROGRAM, TITLE, Orthanc, running_orthanc
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import toy_core
 from willis_service.adapters.dicom.associate import Requestor, Timeouts
@@ -24,79 +22,28 @@ from willis_service.adapters.dicom.receiver import Door
 from willis_service.application.delivery.commitments import AskCommitment, NoteCommitment
 from willis_service.bootstrap.receiving import receiver_of
 from willis_service.domain.delivery import Backoff
-from willis_service.domain.peers import Destination
 
-ORTHANC = shutil.which("Orthanc", path="/usr/sbin:/usr/bin:/usr/local/bin")
-pytestmark = pytest.mark.skipif(ORTHANC is None, reason="Orthanc is not installed")
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Orthanc is not installed")
 
 
-@dataclass(frozen=True)
-class Pacs:
-    dicom_port: int
-    http_port: int
-    our_port: int
-
-    @property
-    def address(self) -> Destination:
-        return Destination("ORTHANC", "127.0.0.1", self.dicom_port)
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5) as reply:
-            return json.load(reply)
-
-    def is_up(self) -> bool:
-        try:
-            return bool(self.get("/system"))
-        except OSError:
-            return False
-
-    def modalities_by_study(self) -> dict[str, list[str]]:
-        found = {}
-        for one in self.get("/studies"):
-            study = self.get(f"/studies/{one}")
-            series = [
-                self.get(f"/series/{s}")["MainDicomTags"]["Modality"] for s in study["Series"]
-            ]
-            found[study["MainDicomTags"]["StudyInstanceUID"]] = sorted(series)
-        return found
+OUR_PORT = free_port()
 
 
 @pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pacs]:
-    folder = tmp_path_factory.mktemp("orthanc")
-    pacs = Pacs(free_port(), free_port(), free_port())
-    settings = {
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "index"),
-        "DicomPort": pacs.dicom_port,
-        "HttpPort": pacs.http_port,
-        "DicomAlwaysAllowStore": True,
-        "DicomCheckModalityHost": False,
-        "AuthenticationEnabled": False,
-        "DicomModalities": {"willis": ["WILLIS", "127.0.0.1", pacs.our_port]},
-        "Plugins": [],
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [str(ORTHANC), str(folder / "orthanc.json")], stdout=log, stderr=log
-        )
-    try:
-        wait_until(pacs.is_up, 30)
-        yield pacs
-    finally:
-        process.terminate()
-        process.wait(20)
+def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    folder, ports = tmp_path_factory.mktemp("pacs") / "orthanc", (free_port(), free_port())
+    with running_orthanc(folder, ports, OUR_PORT, DicomCheckModalityHost=False) as running:
+        yield running
 
 
 @pytest.fixture
-def installation(tmp_path: Path, pacs: Pacs) -> Iterator[Rig]:
+def installation(tmp_path: Path, pacs: Orthanc) -> Iterator[Rig]:
     """A rig on the database of an installation whose receiver the archive can call."""
     toy = toy_core(tmp_path, commitment_peers=())
     rig = Rig(tmp_path, toy.core.database)
     rig.destinations = [archive_destination(pacs.address, commitment=True)]
     core = replace(toy.core, settings=toy.core.settings.model_copy(update=_let_in()))
-    running = receiver_of(core).start(Door("127.0.0.1", pacs.our_port, None))
+    running = receiver_of(core).start(Door("127.0.0.1", OUR_PORT, None))
     yield rig
     running.stop()
     toy.core.database.close()
@@ -105,7 +52,7 @@ def installation(tmp_path: Path, pacs: Pacs) -> Iterator[Rig]:
 def _let_in() -> dict[str, Any]:
     from willis_service.domain.peers import AllowedSender
 
-    return {"allowed_ae_titles": (AllowedSender("ORTHANC"),)}
+    return {"allowed_ae_titles": (AllowedSender(TITLE),)}
 
 
 def test_seg_and_sr_lie_in_the_study_of_their_images_and_are_committed(
@@ -142,7 +89,7 @@ def test_seg_and_sr_lie_in_the_study_of_their_images_and_are_committed(
     assert pacs.modalities_by_study() == {study: ["CT", "KO", "SEG", "SR"]}
 
 
-def _storescu(pacs: Pacs, files: list[Path]) -> None:
-    address = ["127.0.0.1", str(pacs.dicom_port)]
-    command = ["storescu", "-aec", "ORTHANC", *address, *map(str, files)]
+def _storescu(pacs: Orthanc, files: list[Path]) -> None:
+    address = ["127.0.0.1", str(pacs.port)]
+    command = ["storescu", "-aec", TITLE, *address, *map(str, files)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, update
 
-from tests.delivery_rig import Rig, archive_destination, open_rig
+from tests.delivery_rig import Rig, archive_destination
 from willis_service.adapters.storage.arrivals import Arrival, add_arrivals
 from willis_service.adapters.storage.retention import SqlHoldings
-from willis_service.adapters.storage.tables import DELIVERY, INSTANCE, JOB, METADATA, STUDY
+from willis_service.adapters.storage.tables import DELIVERY, INSTANCE, JOB, STUDY
 from willis_service.application.retention import Retain
 from willis_service.domain.delivery import Postponed, Refused, Sent
 from willis_service.domain.instance import Receipt, StoredInstance, StudyLimits
@@ -28,16 +27,10 @@ PACS = Destination("PACS", "pacs", 104)
 LIMITS = StudyLimits(1000, 10**9)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    opened = open_rig(tmp_path, url)
-    opened.destinations = [archive_destination(PACS)]
-    yield opened
-    with opened.database.write() as connection:
-        for table in reversed(METADATA.sorted_tables):
-            connection.execute(table.delete())
-    opened.database.close()
+@pytest.fixture
+def rig(rig_on_each_database: Rig) -> Rig:
+    rig_on_each_database.destinations = [archive_destination(PACS)]
+    return rig_on_each_database
 
 
 def receive(rig: Rig, study: str, count: int = 2, mark: str = "a") -> list[StoredInstance]:

@@ -40,9 +40,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    return write_ct_series(tmp_path / "ct", shape=(30, 512, 512))  # 0.5 MB each
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("ct")
+    return write_ct_series(folder, shape=(30, 512, 512))  # 0.5 MB each
 
 
 def toy_on(disk: Path) -> Toy:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.synthetic_ct import write_ct_series
-from tests.toy_core import Toy, toy_core
+from tests.toy_core import Toy, route, toy_core
 from willis_models.errors import NotReady
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.adapters.storage.retention import SqlHoldings
@@ -33,8 +33,7 @@ def send(toy: Toy, files: list[Path]) -> str:
     for path in files:
         toy.core.intake.take(uploaded_instance(path))
     uid = uploaded_instance(files[0]).study_instance_uid
-    pipeline = toy.core.pipelines["toy"]
-    return toy.core.routing.route(uid, toy.core.studies.instances(uid), pipeline).id
+    return route(toy.core, uid).id
 
 
 def remove_everything(toy: Toy) -> int:

@@ -63,6 +63,12 @@ def moments_of(header: Dataset) -> tuple[float, float] | None:
     return None if times is None else (float(times.min()), float(times.max()))
 
 
+def are_rounded(times_s: Floats) -> bool:
+    """Whether times (t, z) are whole seconds, and uneven as only rounding makes them."""
+    steps_s = np.diff(times_s, axis=0)
+    return _is_whole(times_s) and bool(np.ptp(steps_s) > _SAME_MOMENT_S)
+
+
 def unwrapped(times_s: Floats) -> Floats:
     """Times across midnight, where the date did not follow: those of the early hours a day on."""
     if np.ptp(times_s) <= _DAY_S / 2:

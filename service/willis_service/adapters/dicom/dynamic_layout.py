@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from willis_models.errors import MissingSlices, UnsuitableSeries
 from willis_models.findings import QualityItem
-from willis_service.adapters.dicom.clock import clock_of
+from willis_service.adapters.dicom.clock import are_rounded, clock_of
 from willis_service.adapters.dicom.geometry import (
     SlicePlane,
     StackLayout,
@@ -35,6 +35,11 @@ _FEW_IMAGES = 0.5
 _SURPLUS_COSTS, _MOST_SURPLUS_COSTS = 3.0, 6.0
 _MOST_MISSING = 0.02
 _MOST_TRIMMED = 0.25
+_ROUNDED = QualityItem(
+    code="ACQUISITION_TIMES_ROUNDED",
+    outcome="warn",
+    message="The images state their times in whole seconds only: each may be off by up to 1 s.",
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ def lay_out_dynamic(datasets: Sequence[Dataset]) -> DynamicLayout:
     items += _trim_items(trimmed, count)
     _check_missing(table)
     times = _filled(times)
+    items += [_ROUNDED] if clock.is_direct and are_rounded(times) else []
     return DynamicLayout(
         stack=stack,
         planes=tuple(tuple(one[0] if one else None for one in row) for row in table),

@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 
-from willis_models.errors import DuplicateSlices, GeometryError
+from willis_models.errors import DuplicateSlices
 from willis_models.findings import QualityItem
 from willis_models.pipelines.base import InputImage
 from willis_models.volume import DynamicStack
-from willis_service.adapters.dicom import headers
 from willis_service.adapters.dicom.acquisition import acquisition_of
 from willis_service.adapters.dicom.binning import BINNING, binned, binned_geometry, binned_header
 from willis_service.adapters.dicom.dynamic_layout import DynamicLayout, lay_out_dynamic
@@ -31,7 +29,7 @@ from willis_service.adapters.dicom.pixels import (
     scale_of,
 )
 from willis_service.adapters.dicom.reader import quality_items, thickness_mm
-from willis_service.adapters.dicom.series import DicomSeries
+from willis_service.adapters.dicom.series import DicomSeries, sources_of
 
 Array = NDArray[Any]
 
@@ -106,7 +104,8 @@ def read_dynamic(listing: SeriesListing, most_bytes: int = MOST_BYTES) -> DicomS
     items = (*quality_items(listing, layout.stack, loaded, stack), *layout.items)
     items += tuple(_dynamic_items(layout, is_binned))
     acquisition = acquisition_of(listing.headers, thickness_mm(layout.stack), items)
-    used, numbers = _reference(listing, layout)
+    first = [plane for plane in layout.planes[0] if plane is not None]
+    used, numbers = sources_of(listing.headers, first)
     if is_binned:
         used = tuple(binned_header(header) for header in used)
     return DicomSeries(InputImage(stack, acquisition, dynamic), used, numbers)
@@ -173,16 +172,3 @@ def _dynamic_items(layout: DynamicLayout, is_binned: bool) -> Iterator[QualityIt
             "2 x 2 pixels were averaged while it was read.",
             value=BINNING,
         )
-
-
-def _reference(
-    listing: SeriesListing, layout: DynamicLayout
-) -> tuple[tuple[Dataset, ...], tuple[int, ...] | None]:
-    """The source images of the first time point, in the order of the slices."""
-    planes = [plane for plane in layout.planes[0] if plane is not None]
-    if not any(headers.is_enhanced(header) for header in listing.headers):
-        return tuple(listing.headers[plane.file] for plane in planes), None
-    files = {plane.file for plane in planes}
-    if len(files) > 1:
-        raise GeometryError("A time point of the series is split over several multi-frame objects.")
-    return (listing.headers[files.pop()],), tuple(plane.frame + 1 for plane in planes)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from willis_models.errors import DuplicateSlices, GeometryError, UnsuitableSeries
+from willis_models.errors import DuplicateSlices, UnsuitableSeries
 from willis_models.findings import QualityItem
 from willis_models.pipelines.base import InputImage
 from willis_models.volume import SliceStack
@@ -21,7 +21,7 @@ from willis_service.adapters.dicom.geometry import SlicePlane, StackLayout, arra
 from willis_service.adapters.dicom.map_traits import MapTraits, map_of, mapping_of
 from willis_service.adapters.dicom.pixels import check_pixels, decoded
 from willis_service.adapters.dicom.reader import thickness_mm
-from willis_service.adapters.dicom.series import DicomSeries
+from willis_service.adapters.dicom.series import DicomSeries, check_one_object, sources_of
 
 Array = NDArray[Any]
 
@@ -36,13 +36,14 @@ def read_map(listing: SeriesListing) -> DicomSeries:
     if traits is None or traits.factor is None:
         raise UnsuitableSeries("The series is no perfusion map in a unit that is known.")
     check_pixels(listing.headers)
+    check_one_object(listing.headers)
     layout = arrange(listing.headers)
     check_complete(layout, MINIMUM_POSITIONS)
     voxels = _values(listing, layout, traits.factor)
     stack = SliceStack(voxels, layout.origins_lps, layout.row_step_lps, layout.column_step_lps)
     items = tuple(_items(traits))
     acquisition = acquisition_of(listing.headers, thickness_mm(layout), items)
-    used, numbers = _reference(listing, layout)
+    used, numbers = sources_of(listing.headers, [same[0] for same in layout.positions])
     return DicomSeries(InputImage(stack, acquisition, unit=traits.unit), used, numbers)
 
 
@@ -88,14 +89,3 @@ def _items(traits: MapTraits) -> Iterator[QualityItem]:
         message=f"A ready {traits.key} map was read; its values were brought from "
         f"{traits.stated} to {traits.unit}.",
     )
-
-
-def _reference(
-    listing: SeriesListing, layout: StackLayout
-) -> tuple[tuple[Dataset, ...], tuple[int, ...] | None]:
-    used = [same[0] for same in layout.positions]
-    if not any(headers.is_enhanced(header) for header in listing.headers):
-        return tuple(listing.headers[plane.file] for plane in used), None
-    if len(listing.headers) > 1:
-        raise GeometryError("The map is split over several multi-frame objects.")
-    return listing.headers, tuple(plane.frame + 1 for plane in used)

@@ -18,13 +18,11 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.uid import ParametricMapStorage
 
-from willis_models.codes import MAPS
+from willis_models.codes import MAP_UNITS, MAPS
 from willis_service.adapters.dicom import headers
 from willis_service.adapters.dicom.files import SeriesListing
 
-FLOW, VOLUME, TIME = "mL/(100.g)/min", "mL/(100.g)", "s"
 OWN_MANUFACTURER = "Willis"
-UNIT_OF = {"cbf": FLOW, "cbv": VOLUME, "mtt": TIME, "tmax": TIME, "ttp": TIME}
 # Some makers give flow and volume for 100 mL of tissue: brain weighs 1.05 g/mL.
 _BRAIN_G_ML = 1.05
 
@@ -45,18 +43,18 @@ _BY_WORDS = {
 }
 _IN_BRACKETS = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)")
 _UNITS: dict[str, tuple[tuple[re.Pattern[str], float], ...]] = {
-    FLOW: (
+    MAP_UNITS["cbf"]: (
         (re.compile(r"ml/?\(?100\.?g[*./]?/?min\)?|ml/\(?100\.?g\)/min|ml/min/\(?100\.?g\)?"), 1.0),
         (
             re.compile(r"ml/\(?100\.?ml[*./]?/?min\)?|ml/\(?100\.?ml\)/min|ml/min/\(?100\.?ml\)?"),
             1.0 / _BRAIN_G_ML,
         ),
     ),
-    VOLUME: (
+    MAP_UNITS["cbv"]: (
         (re.compile(r"ml/\(?100\.?g\)?"), 1.0),
         (re.compile(r"ml/\(?100\.?ml\)?"), 1.0 / _BRAIN_G_ML),
     ),
-    TIME: (
+    MAP_UNITS["tmax"]: (
         (re.compile(r"s|sec|secs|seconds?"), 1.0),
         (re.compile(r"ms|msec|milliseconds?"), 1e-3),
         (re.compile(r"0\.1s(ec)?|1/10s(ec)?|s/10|ds"), 0.1),
@@ -66,7 +64,7 @@ _UNITS: dict[str, tuple[tuple[re.Pattern[str], float], ...]] = {
 
 @dataclass(frozen=True)
 class MapTraits:
-    """Which map a series is. ``factor`` takes its values to the UCUM unit of ``UNIT_OF``.
+    """Which map a series is. ``factor`` takes its values to the UCUM unit of ``MAP_UNITS``.
 
     None where the unit is not stated, or not known; ``stated`` is then what was found.
     """
@@ -78,7 +76,7 @@ class MapTraits:
     @property
     def unit(self) -> str:
         """The UCUM unit that the values are brought to."""
-        return UNIT_OF[self.key]
+        return MAP_UNITS[self.key]
 
 
 def map_of(listing: SeriesListing) -> MapTraits | None:
@@ -98,7 +96,7 @@ def map_of(listing: SeriesListing) -> MapTraits | None:
 def factor_of(text: str, key: str) -> float | None:
     """What values in a stated unit are multiplied with; None for a unit that is not known."""
     plain = re.sub(r"[\s_]", "", text.lower()).replace("·", "*").replace("^-1", "")
-    found = (factor for pattern, factor in _UNITS[UNIT_OF[key]] if pattern.fullmatch(plain))
+    found = (factor for pattern, factor in _UNITS[MAP_UNITS[key]] if pattern.fullmatch(plain))
     return next(found, None)
 
 

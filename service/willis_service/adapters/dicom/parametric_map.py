@@ -26,19 +26,12 @@ from willis_service.adapters.dicom.result_headers import (
 from willis_service.adapters.dicom.seg import fix_dimension_uid
 from willis_service.adapters.dicom.series import DicomSeries
 from willis_service.adapters.dicom.source_images import name_source_frames, source_images
+from willis_service.domain.map_windows import MAP_WINDOWS
 
 Floats = NDArray[np.float32]
 
 FIRST_OFFSET = 11
 """Series numbers of the maps come after those of SEG, SR and retraction, in the order of MAPS."""
-# The window in which a map opens, (low, high) in its unit: the scale of the report's pictures.
-DISPLAY_RANGES = {
-    "cbf": (0.0, 60.0),
-    "cbv": (0.0, 6.0),
-    "mtt": (0.0, 15.0),
-    "tmax": (0.0, 12.0),
-    "ttp": (0.0, 40.0),
-}
 _MOST_PADDING = -1.0
 _LONG_STRING = 64
 
@@ -65,7 +58,7 @@ def write_map(
     kind, name = f"map-{result.key}", result.key.upper()
     identity = result_identity(series.headers, findings, equipment, predecessor)
     moment = local_time(created, series.headers[0])
-    low, high = DISPLAY_RANGES[result.key]
+    low, high = MAP_WINDOWS[result.key]
     offset = FIRST_OFFSET + list(MAPS).index(result.key)
     made = ParametricMap(
         source_images=source_images(series),

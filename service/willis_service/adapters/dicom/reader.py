@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from willis_models.errors import DecodingError, GeometryError, NoSuitableSeries
+from willis_models.errors import DecodingError, NoSuitableSeries
 from willis_models.findings import QualityItem
 from willis_models.pipelines.base import InputImage
 from willis_models.volume import SliceStack
@@ -20,7 +20,7 @@ from willis_service.adapters.dicom.files import SeriesListing, scan
 from willis_service.adapters.dicom.geometry import StackLayout, lay_out
 from willis_service.adapters.dicom.kernels import sharpness
 from willis_service.adapters.dicom.pixels import LoadedPixels, check_pixels, load
-from willis_service.adapters.dicom.series import DicomSeries
+from willis_service.adapters.dicom.series import DicomSeries, check_one_object, sources_of
 
 _TILT_FROM_DEG = 0.5
 _TILT_AGREES_DEG = 1.0
@@ -36,7 +36,7 @@ def read_series(source: SeriesListing | Iterable[Path]) -> DicomSeries:
     """
     listing = source if isinstance(source, SeriesListing) else _only_series(scan(source))
     check_pixels(listing.headers)
-    multiframe = _is_multiframe(listing)
+    check_one_object(listing.headers)
     layout = lay_out(listing.headers, listing.modality)
     loaded = load(listing, layout)
     stack = SliceStack(
@@ -44,12 +44,8 @@ def read_series(source: SeriesListing | Iterable[Path]) -> DicomSeries:
     )
     items = tuple(quality_items(listing, layout, loaded, stack))
     acquisition = acquisition_of(listing.headers, thickness_mm(layout), items)
-    used = [same[0] for same in layout.positions]
-    if multiframe:
-        frames = tuple(plane.frame + 1 for plane in used)
-        return DicomSeries(InputImage(stack, acquisition), listing.headers, frames)
-    in_order = tuple(listing.headers[plane.file] for plane in used)
-    return DicomSeries(InputImage(stack, acquisition), in_order)
+    used, numbers = sources_of(listing.headers, [same[0] for same in layout.positions])
+    return DicomSeries(InputImage(stack, acquisition), used, numbers)
 
 
 def _only_series(listings: tuple[SeriesListing, ...]) -> SeriesListing:
@@ -59,13 +55,6 @@ def _only_series(listings: tuple[SeriesListing, ...]) -> SeriesListing:
     if len(readable) > 1:
         raise NoSuitableSeries(f"The files hold {len(readable)} series where one is expected.")
     return readable[0]
-
-
-def _is_multiframe(listing: SeriesListing) -> bool:
-    enhanced = any(headers.is_enhanced(header) for header in listing.headers)
-    if enhanced and len(listing.headers) > 1:
-        raise GeometryError("The series is split over several multi-frame objects.")
-    return enhanced
 
 
 def thickness_mm(layout: StackLayout) -> float | None:

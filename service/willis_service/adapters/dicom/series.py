@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydicom import Dataset
 
+from willis_models.errors import GeometryError
 from willis_models.pipelines.base import InputImage
+from willis_service.adapters.dicom import headers as stated
+from willis_service.adapters.dicom.geometry import SlicePlane
+
+Sources = tuple[tuple[Dataset, ...], tuple[int, ...] | None]
+"""``headers`` and ``frame_numbers`` of a series."""
 
 
 @dataclass(frozen=True)
@@ -35,3 +42,22 @@ class DicomSeries:
     def is_multiframe(self) -> bool:
         """Whether the slices are frames of one object."""
         return self.frame_numbers is not None
+
+
+def check_one_object(every: Sequence[Dataset]) -> None:
+    """Raise GeometryError for a series of several multi-frame objects."""
+    if len(every) > 1 and any(map(stated.is_enhanced, every)):
+        raise GeometryError("The series is split over several multi-frame objects.")
+
+
+def sources_of(every: Sequence[Dataset], planes: Sequence[SlicePlane]) -> Sources:
+    """The headers that the slices in ``planes`` came from, in their order.
+
+    Raises GeometryError where they are frames of several multi-frame objects: results name one.
+    """
+    if not any(map(stated.is_enhanced, every)):
+        return tuple(every[plane.file] for plane in planes), None
+    files = {plane.file for plane in planes}
+    if len(files) > 1:
+        raise GeometryError("A time point of the series is split over several multi-frame objects.")
+    return (every[files.pop()],), tuple(plane.frame + 1 for plane in planes)

@@ -86,37 +86,65 @@ def consider_series(
     """
     listings = with_groups(listings)
     error = _of_several_studies(listings)
-    remaining = [part for listing in listings for part in _without_localizers(listing)]
-    chosen: dict[str, Chosen] = {}
-    candidates: dict[str, Sequence[SeriesListing]] = {}
-    reasons: dict[int, tuple[SeriesListing, Reason]] = {}
-    missing: dict[str, Missing] = {}
+    parts = [part for listing in listings for part in _without_localizers(listing)]
+    casting = _Casting(parts, ruling)
     for role in roles:
-        ruled = {id(one): ruling(one, role) if ruling else None for one in remaining}
-        candidates[role.name] = [one for one in remaining if not isinstance(ruled[id(one)], str)]
-        against = {id(one): (one, _reason(one, role, ruled[id(one)])) for one in remaining}
-        fitting = [one for one, reason in against.values() if reason is None]
-        refused = {key: (one, why) for key, (one, why) in against.items() if why is not None}
+        missing = casting.fill(role)
+        if missing is not None and role.required:
+            error = error or nothing_fits(missing)
+    error = error or nothing_suffices(needs, casting.missing)
+    if error is None:
+        casting.release(_surplus(needs, casting.chosen, roles))
+    return Selection(casting.chosen, casting.set_aside(), casting.candidates, error)
+
+
+@dataclass
+class _Casting:
+    """Gives roles to series, one role after the other; a series takes one role at the most."""
+
+    remaining: list[SeriesListing]
+    ruling: Ruling | None
+    chosen: dict[str, Chosen] = field(default_factory=dict)
+    candidates: dict[str, Sequence[SeriesListing]] = field(default_factory=dict)
+    missing: dict[str, Missing] = field(default_factory=dict)
+    _reasons: dict[int, Reason] = field(default_factory=dict)
+    """Why a series takes no role, by its identity: the reason of the first role that refused it."""
+
+    def fill(self, role: Role) -> Missing | None:
+        """Choose the best of the series that fit; where none does, the reasons of all."""
+        ruled = {id(one): self.ruling(one, role) if self.ruling else None for one in self.remaining}
+        self.candidates[role.name] = [
+            one for one in self.remaining if not isinstance(ruled[id(one)], str)
+        ]
+        against = [(one, _reason(one, role, ruled[id(one)])) for one in self.remaining]
+        fitting = [one for one, reason in against if reason is None]
+        refused = [(one, reason) for one, reason in against if reason is not None]
         if not fitting:
-            missing[role.name] = Missing(role, tuple(refused.values()))
-            if role.required:
-                error = error or nothing_fits(missing[role.name])
-        if fitting:
-            best = min(fitting, key=lambda one: (_rank(ruled[id(one)]), *preference(one, role)))
-            rule = _as_rule(ruled[id(best)])
-            chosen[role.name] = Chosen(best, why_chosen(best, len(fitting), rule), rule)
-            refused |= {id(one): (one, _worse(best)) for one in fitting if one is not best}
-            remaining = [one for one in remaining if one is not best]
-        reasons = refused | reasons
-    error = error or nothing_suffices(needs, missing)
-    surplus = () if error else _surplus(needs, chosen, roles)
-    for name in surplus:
-        spare = chosen.pop(name).listing
-        remaining.append(spare)
-        reasons[id(spare)] = (spare, Reason("NOT_NEEDED", "fits, but is not needed beside others"))
-    aside = (reasons[id(one)] for one in remaining if id(one) in reasons)
-    set_aside = tuple(_set_aside(one, reason) for one, reason in aside)
-    return Selection(chosen, set_aside, candidates, error)
+            self._note(refused)
+            self.missing[role.name] = Missing(role, tuple(refused))
+            return self.missing[role.name]
+        best = min(fitting, key=lambda one: (_rank(ruled[id(one)]), *preference(one, role)))
+        rule = _as_rule(ruled[id(best)])
+        self.chosen[role.name] = Chosen(best, why_chosen(best, len(fitting), rule), rule)
+        self.remaining = [one for one in self.remaining if one is not best]
+        self._note([*refused, *((one, _worse(best)) for one in fitting if one is not best)])
+        return None
+
+    def release(self, roles: Iterable[str]) -> None:
+        """Take roles back: their series fit, and are not needed."""
+        for name in roles:
+            spare = self.chosen.pop(name).listing
+            self.remaining.append(spare)
+            self._reasons[id(spare)] = Reason("NOT_NEEDED", "fits, but is not needed beside others")
+
+    def set_aside(self) -> tuple[SetAside, ...]:
+        """The series without a role, each with its reason."""
+        aside = (one for one in self.remaining if id(one) in self._reasons)
+        return tuple(_set_aside(one, self._reasons[id(one)]) for one in aside)
+
+    def _note(self, refused: Iterable[tuple[SeriesListing, Reason]]) -> None:
+        for one, reason in refused:
+            self._reasons.setdefault(id(one), reason)
 
 
 def _reason(listing: SeriesListing, role: Role, ruled: Rule | str | None) -> Reason | None:

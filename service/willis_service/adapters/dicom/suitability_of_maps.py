@@ -34,7 +34,11 @@ def _unit_unknown(listing: SeriesListing, _role: Role) -> Reason | None:
     if traits is None or traits.factor is not None:
         return None
     stated = "not stated" if traits.stated is None else "not known"
-    return named(UnsuitableSeries, f"the unit of its values is {stated}", code="MAP_UNIT_UNKNOWN")
+    why = (
+        f"the unit of its values is {stated}: state it in RescaleType or in the real world value "
+        "mapping (s, mL/100g, mL/100g/min), or send the perfusion scan"
+    )
+    return named(UnsuitableSeries, why, code="MAP_UNIT_UNKNOWN")
 
 
 def _repeated(listing: SeriesListing, _role: Role) -> Reason | None:

@@ -36,9 +36,10 @@ class NiftiInput:
             self._images[name] = self._read(by_name[name], self._files[name], sidecars)
         missing = _lacking(self._images.keys(), roles, needs)
         if missing:
+            lacking = ", ".join(f"{by_name[name].title} (_{name})" for name in missing)
             raise NoSuitableSeries(
-                f"No file shows {', '.join(by_name[name].title for name in missing)}: end the "
-                f"names of the files in {', '.join(f'_{name}' for name in by_name)}."
+                f"No file shows: {lacking}. Send it too; what a file shows is told by the end of "
+                f"its name: {', '.join(f'_{name}' for name in by_name)}."
             )
         return dict(self._images)
 

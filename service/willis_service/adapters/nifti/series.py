@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from willis_models.codes import MAP_UNITS
 from willis_models.errors import DecodingError, UnsuitableSeries
 from willis_models.findings import QualityItem
 from willis_models.pipelines.base import Acquisition, InputImage
@@ -29,14 +30,8 @@ Array = NDArray[Any]
 
 MOST_BYTES = 2_500_000_000
 """Larger images in time are refused: results must lie on the file's own grid, so none is binned."""
-# As the ISLES'24 data have them; a NIfTI file states no unit of its values.
-MAP_UNITS: Mapping[str, str] = {
-    "cbf": "mL/(100.g)/min",
-    "cbv": "mL/(100.g)",
-    "mtt": "s",
-    "tmax": "s",
-    "ttp": "s",
-}
+# Half of the tissue can't be as late as this: such numbers are milliseconds.
+_LATEST_S = 100.0
 _INT16 = np.iinfo(np.int16)
 _AGE_UNKNOWN = QualityItem(
     code="PATIENT_AGE_UNKNOWN",
@@ -77,12 +72,16 @@ def read_nifti_dynamic(
 
 
 def read_nifti_map(path: Path, key: str) -> InputImage:
-    """Read a perfusion map in the units of the ISLES'24 data, float32."""
+    """Read a perfusion map, float32. The file states no unit: it is that of the ISLES'24 data.
+
+    Raises DecodingError, GeometryError, and UnsuitableSeries for values that can't be in that unit.
+    """
     image = open_image(path)
     affine_lps = affine_lps_of(image)
     values = decoded(image).astype(np.float32)
     stack = stack_of(values, affine_lps, stack_axes(affine_lps))
     unit = MAP_UNITS[key]
+    _check_unit(values, key, unit)
     item = QualityItem(
         code="MAP_UNIT_ASSUMED",
         outcome="warn",
@@ -91,6 +90,16 @@ def read_nifti_map(path: Path, key: str) -> InputImage:
     )
     acquisition = Acquisition(modality="CT", source_items=(_AGE_UNKNOWN, item))
     return InputImage(stack, acquisition, unit=unit)
+
+
+def _check_unit(values: Array, key: str, unit: str) -> None:
+    """A file in milliseconds would make all of the brain late."""
+    inside = values[np.isfinite(values) & (values > 0)]
+    if unit == "s" and inside.size and float(np.median(inside)) > _LATEST_S:
+        raise UnsuitableSeries(
+            f"Half of the values of the {key} map are above {_LATEST_S:.0f}; they can't be in "
+            "seconds: divide by 1000 if they are milliseconds, and send it again."
+        )
 
 
 def _frames(image: Any, count: int, axes: Axes) -> Array:

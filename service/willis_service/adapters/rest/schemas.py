@@ -101,7 +101,8 @@ class JobReply(_Reply):
 
     ``parked``: each attempt ended its worker, and it is not tried again before somebody asks.
     ``notice``: the results only say that there is none, for this reason. ``predecessor`` is the job
-    whose result this one amends, ``successor`` the one that superseded it.
+    whose result this one amends, ``successor`` the one that superseded it. ``options`` are what was
+    asked of the pipeline beside the images, as they were understood.
     """
 
     id: str
@@ -110,6 +111,7 @@ class JobReply(_Reply):
     bundle_version: str
     bundle_sha256: str
     input_fingerprint: str
+    options: dict[str, JsonValue]
     priority: Priority
     state: JobState
     is_final: bool
@@ -138,6 +140,7 @@ class JobReply(_Reply):
             bundle_version=job.bundle_version,
             bundle_sha256=job.bundle_sha256,
             input_fingerprint=job.input_fingerprint,
+            options=dict(job.options),
             priority=job.priority,
             state=job.state,
             is_final=job.state.is_final,
@@ -264,12 +267,17 @@ class RoleReply(BaseModel):
 
 
 class PipelineReply(BaseModel):
-    """A pipeline and what it needs: all roles of one of the sets in ``needs``."""
+    """A pipeline and what it needs: all roles of one of the sets in ``needs``.
+
+    ``places`` are the options that are a place, [x, y, z] in LPS mm, each with the role in whose
+    images it lies.
+    """
 
     name: str
     title: str
     roles: list[RoleReply]
     needs: list[list[str]]
+    places: dict[str, str]
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> PipelineReply:
@@ -281,7 +289,13 @@ class PipelineReply(BaseModel):
             for r in pipeline.roles
         ]
         needs = [sorted(need) for need in pipeline.sufficient]
-        return cls(name=pipeline.name, title=pipeline.title, roles=roles, needs=needs)
+        return cls(
+            name=pipeline.name,
+            title=pipeline.title,
+            roles=roles,
+            needs=needs,
+            places=dict(pipeline.places),
+        )
 
 
 class PipelineList(_Reply):

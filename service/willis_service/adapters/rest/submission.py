@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,11 +15,12 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from willis_models.errors import BadUpload, StorageFull, UploadTooLarge
+from willis_models.errors import BadUpload, UploadTooLarge
 from willis_service.adapters.rest.archives import unpack_archives
 from willis_service.adapters.rest.config import UploadLimits
 from willis_service.adapters.rest.multipart import bounded, read_multipart
 from willis_service.adapters.rest.schemas import PredictFields
+from willis_service.adapters.rest.upload_folder import upload_folder
 
 SMALL_BODY_BYTES = 64 * 1024
 
@@ -42,23 +40,11 @@ def carries_files(request: Request) -> bool:
 
 @asynccontextmanager
 async def received(
-    request: Request, upload_folder: Path, limits: UploadLimits
+    request: Request, parent: Path, limits: UploadLimits
 ) -> AsyncIterator[Submission]:
-    """The submission of a request; its files are gone when the block ends."""
-    folder = await run_sync(_new_folder, upload_folder)
-    try:
+    """The submission of a request; its files lie below ``parent`` until the block ends."""
+    async with upload_folder(parent, "upload-") as folder:
         yield await _read(request, folder, limits)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("No space is left for the upload.") from error
-        raise
-    finally:
-        await run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
-
-
-def _new_folder(upload_folder: Path) -> Path:
-    upload_folder.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="upload-", dir=upload_folder))
 
 
 async def _read(request: Request, folder: Path, limits: UploadLimits) -> Submission:

@@ -32,6 +32,7 @@ def job_of(row: Row[Any]) -> Job:
     values["state"] = JobState(values["state"])
     values["priority"] = Priority(values["priority"])
     values["results"] = tuple(ResultKind(kind) for kind in values["results"])
+    values["options"] = values["options"] or {}
     return Job(**values)
 
 

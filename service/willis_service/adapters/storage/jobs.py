@@ -212,9 +212,9 @@ def _started(connection: Connection, job_id: str, now: datetime) -> Run | None:
     }
     if not _changed(connection, queued, changes):
         return None
-    given = select(JOB.c.inputs, JOB.c.roles, JOB.c.options).where(JOB.c.id == job_id)
-    inputs, roles, options = connection.execute(given).one()
-    return Run(get_job(connection, job_id), tuple(inputs), tuple(roles or ()), options or {})
+    given = select(JOB.c.inputs, JOB.c.roles).where(JOB.c.id == job_id)
+    inputs, roles = connection.execute(given).one()
+    return Run(get_job(connection, job_id), tuple(inputs), tuple(roles or ()))
 
 
 def _hurried(connection: Connection, job: Job, priority: Priority) -> Job:

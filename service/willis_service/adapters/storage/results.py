@@ -7,7 +7,6 @@ database's word alone, so a run that lost its job can put what it likes where no
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import time
 import uuid
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis_models.errors import NotReady, StorageFull
-from willis_service.adapters.storage.files import make_durable_folder
+from willis_service.adapters.storage.files import make_durable_folder, sync
 from willis_service.domain.job import Edition, ResultKind
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -47,11 +46,11 @@ class ResultFolders:
         target = self._folder(edition)
         with _disk_errors():
             for file in folder.iterdir():
-                _sync(file)
-            _sync(folder)
+                sync(file)
+            sync(folder)
             make_durable_folder(target.parent)
             folder.rename(target)
-            _sync(target.parent)
+            sync(target.parent)
 
     def discard(self, edition: Edition) -> None:
         """Remove an edition that does not count."""
@@ -86,14 +85,6 @@ def _age_s(folder: Path) -> float:
         return time.time() - folder.stat().st_mtime
     except FileNotFoundError:  # gone since it was listed
         return -1.0
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

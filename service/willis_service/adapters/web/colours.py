@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from willis_service.domain.map_windows import MAP_WINDOWS
+
 Floats = NDArray[np.float64]
 
 _VIRIDIS = "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725"
@@ -28,14 +30,18 @@ _MAPS = {"viridis": _anchors(_VIRIDIS), "inferno": _anchors(_INFERNO)}
 
 @dataclass(frozen=True)
 class MapScale:
-    """How one map is shown: its name, unit as people write it, range and marks of the bar."""
+    """How one map is shown: its name, unit as people write it, and marks of the bar."""
 
     key: str
     title: str
     unit: str
-    high: float
     ticks: Sequence[float]
     colours: str
+
+    @property
+    def high(self) -> float:
+        """The value at the bright end of the scale, which begins at 0."""
+        return MAP_WINDOWS[self.key][1]
 
     def coloured(self, values: Floats) -> Floats:
         """Colours (..., 3), 0 to 255, of values from 0 to ``high``; what is beyond is cut off."""
@@ -46,8 +52,8 @@ class MapScale:
 
 
 SCALES = (
-    MapScale("cbf", "CBF", "mL/100 g/min", 60.0, (0, 20, 40, 60), "viridis"),
-    MapScale("cbv", "CBV", "mL/100 g", 6.0, (0, 2, 4, 6), "viridis"),
-    MapScale("mtt", "MTT", "s", 15.0, (0, 5, 10, 15), "inferno"),
-    MapScale("tmax", "Tmax", "s", 12.0, (0, 4, 6, 8, 10, 12), "inferno"),
+    MapScale("cbf", "CBF", "mL/100 g/min", (0, 20, 40, 60), "viridis"),
+    MapScale("cbv", "CBV", "mL/100 g", (0, 2, 4, 6), "viridis"),
+    MapScale("mtt", "MTT", "s", (0, 5, 10, 15), "inferno"),
+    MapScale("tmax", "Tmax", "s", (0, 4, 6, 8, 10, 12), "inferno"),
 )

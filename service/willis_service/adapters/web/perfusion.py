@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from willis_models.codes import CRITERION_OUTCOMES
+from willis_models.codes import CRITERION_OUTCOMES, RCBF_PERCENT, TMAX_S
 from willis_models.findings import (
     NOTHING_FOUND,
     Findings,
@@ -33,8 +33,6 @@ from willis_service.adapters.web.plots import Line, line_plot
 
 TITLE = "CT perfusion: core, penumbra and predicted infarct"
 _LEAST_MOTION = 4.0
-_RCBF_PERCENT = (20, 30, 34, 38)
-_TMAX_S = (4, 6, 8, 10)
 _VESSELS = {"aif": "Artery (AIF)", "vof": "Vein (VOF)"}
 _BOLUS = (
     ("peak_hu", "peak", "HU", 0),
@@ -112,8 +110,8 @@ def _tiles(findings: Findings) -> list[_Tile]:
 
 
 def _interval(segment: SegmentFinding) -> Interval | None:
-    measured = next((one for one in segment.measurements if one.key == "volume_ml"), None)
-    return None if measured is None else measured.interval
+    volume = segment.measurement("volume_ml")
+    return None if volume is None else volume.interval
 
 
 def _verdict(findings: Findings) -> list[str]:
@@ -166,8 +164,8 @@ def _ml(value: float | None) -> str:
 
 def _thresholds(findings: Findings) -> list[tuple[str, list[tuple[str, float | None]]]]:
     """Two rows of volumes: by blood flow and by delay."""
-    flow = [(f"< {n}%", findings.value(f"rcbf_below_{n}_ml")) for n in _RCBF_PERCENT]
-    delay = [(f"> {n} s", findings.value(f"tmax_above_{n}_ml")) for n in _TMAX_S]
+    flow = [(f"< {n}%", findings.value(f"rcbf_below_{n}_ml")) for n in RCBF_PERCENT]
+    delay = [(f"> {n} s", findings.value(f"tmax_above_{n}_ml")) for n in TMAX_S]
     return [("rCBF", flow), ("Tmax", delay)]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from willis_models.findings import Findings, QualityItem, State
+from willis_models.findings import Findings, State
 from willis_models.pipelines.base import Analysis, InputImage
 from willis_service.adapters.web.advice import advice_for
 from willis_service.adapters.web.drawing import message_picture
@@ -20,7 +20,6 @@ from willis_service.adapters.web.perfusion import PERFUSION
 from willis_service.adapters.web.regions import ASPECTS, REGIONS
 from willis_service.domain.study_facts import StudyFacts
 
-_UNITS = {"[hnsf'U]": "HU", "1": "", "{ratio}": "", "{count}": "", "{voxels}": "voxels"}
 _PARTS: Mapping[str, Part] = {"aspects": ASPECTS, "infarct": PERFUSION}
 
 
@@ -80,13 +79,6 @@ def _number(digits: int) -> Callable[[float | None], str]:
     return written
 
 
-def _measured(item: QualityItem) -> str:
-    """The value of a check with its unit as people write it."""
-    if item.value is None:
-        return ""
-    return f"{item.value:.4g} {_UNITS.get(item.unit or '', item.unit or '')}".rstrip()
-
-
 def _state_title(state: State | None) -> str:
     return "–" if state is None else LOOKS[state].title  # noqa: RUF001
 
@@ -104,6 +96,5 @@ def _environment() -> Environment:
         "n1": _number(1),
         "n2": _number(2),
         "state": _state_title,
-        "measured": _measured,
     }
     return environment

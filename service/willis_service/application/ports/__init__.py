@@ -7,6 +7,7 @@ from datetime import datetime
 
 from willis_service.application.ports.analysing import (
     Amended,
+    ExtentReader,
     InputOpener,
     Model,
     ModelShelf,
@@ -52,6 +53,7 @@ __all__ = [
     "BundleCatalogue",
     "Choice",
     "Clock",
+    "ExtentReader",
     "ImageArchive",
     "InputOpener",
     "InstanceArchive",

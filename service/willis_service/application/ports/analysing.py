@@ -20,6 +20,7 @@ from willis_models.pipelines.base import (
     Predictor,
     Role,
 )
+from willis_service.domain.extent import Extent
 from willis_service.domain.job import BundleId, Edition, ResultKind
 from willis_service.domain.study_facts import StudyFacts
 
@@ -61,6 +62,14 @@ class OrderedInput:
     files: Sequence[Path]
     roles: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     frame_times_s: Sequence[float] = ()
+
+
+class ExtentReader(Protocol):
+    """Says where a series lies, from its headers alone."""
+
+    def __call__(self, files: Sequence[Path]) -> Extent | None:
+        """The box around the images; None where they don't say."""
+        ...
 
 
 class StudyInput(Protocol):

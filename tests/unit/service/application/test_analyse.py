@@ -13,6 +13,7 @@ from tests.synthetic_ct import write_ct_series
 from tests.toy_core import toy_core
 from tests.toy_pipeline import NAME, broken_pipelines
 from willis_models.errors import DatabaseUnavailable, RoundTripMismatch, StorageFull
+from willis_models.findings import QualityItem
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.bootstrap.api import desk_of
 from willis_service.bootstrap.working import worker_of
@@ -74,6 +75,39 @@ def test_a_study_that_can_not_be_read_is_rejected_with_the_code_of_the_error(tmp
     ended = toy.core.jobs.get(job.id)
     assert (ended.state, ended.error_code) == (JobState.REJECTED, "MISSING_SLICES")
     assert ResultKind.SR in ended.results and ResultKind.SEG not in ended.results
+
+
+def refusing_pipelines():
+    """Two checks that a study does not pass, as where a scan is both short and coarse."""
+
+    def check(case, manifest):
+        return (
+            QualityItem(code="BOLUS_TRUNCATED", outcome="reject", message="Cut.", value=0.8),
+            QualityItem(code="SAMPLING_TOO_COARSE", outcome="reject", message="Coarse."),
+        )
+
+    return {NAME: replace(toy_pipeline.TOY, check=check)}
+
+
+def test_a_study_that_checks_refuse_is_rejected_with_the_code_of_the_first_everywhere(
+    tmp_path, files
+):
+    toy = toy_core(tmp_path, refusing_pipelines)
+    job = submitted(toy, files)
+
+    toy.run(job.id)
+
+    ended = toy.core.jobs.get(job.id)
+    said = "Cut. Measured: 0.8. Also rejected: SAMPLING_TOO_COARSE."
+    assert (ended.state, ended.error_code) == (JobState.REJECTED, "BOLUS_TRUNCATED")
+    assert ended.error_message == said
+    findings = json.loads(toy.core.results.path(job.id, ResultKind.FINDINGS).read_text())
+    assert findings["rejection"] == {"code": "BOLUS_TRUNCATED", "message": said}
+    report = pydicom.dcmread(toy.core.results.path(job.id, ResultKind.SR))
+    assert report.CompletionFlagDescription == "Not analysed: BOLUS_TRUNCATED"
+    text = json.dumps(report.to_json_dict())
+    assert all(code in text for code in ("BOLUS_TRUNCATED", "SAMPLING_TOO_COARSE"))
+    assert "INPUT_ERROR" not in text
 
 
 def test_a_bug_fails_the_job_at_once_without_quoting_it(tmp_path, files):

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.toy_core import START, HandClock
+from tests.hand_clock import START, HandClock
 from willis_models.errors import DestinationRefused, DestinationUnreachable, UnknownRequester
 from willis_service.application.commitment import AnswerCommitments, Custody, TakeCommitment
 from willis_service.domain.commitment import (

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tests.synthetic_ct import write_ct_series
-from tests.toy_core import Toy, incoming, toy_core
+from tests.toy_core import Toy, incoming, route, toy_core
 from tests.toy_pipeline import write_toy_bundle
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.bootstrap.keeping import completeness_of
@@ -60,9 +60,8 @@ def test_a_late_image_changes_the_input_and_makes_another_job(toy, files):
 def test_a_crash_between_routing_and_closing_routes_again_to_the_same_job(toy, files):
     receive(toy, files)
     toy.clock.advance(10)
-    instances = toy.core.studies.instances(toy.core.studies.open_studies()[0].study_instance_uid)
-    for pipeline in toy.core.pipelines.values():
-        toy.core.routing.route(instances[0].study_instance_uid, instances, pipeline)
+    (study,) = toy.core.studies.open_studies()
+    route(toy.core, study.study_instance_uid)
 
     assert tick(toy) == 1
     assert len(toy.core.jobs.recent(9)) == 1

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from tests.synthetic_ct import write_ct_series
-from tests.toy_core import Toy, toy_core
+from tests.toy_core import Toy, route, toy_core
 from tests.toy_pipeline import NAME, broken_pipelines
 from willis_models.errors import ManifestInvalid, StorageFull
 from willis_service.adapters.dicom.incoming import uploaded_instance
@@ -183,9 +183,7 @@ def test_a_study_that_no_bundle_is_there_for_gets_a_notice_and_later_its_result(
     alarms()
     (unrouted,) = toy.core.jobs.recent(9)
 
-    study = unrouted.study_instance_uid
-    instances = toy.core.studies.instances(study)
-    job = toy.core.routing.route(study, instances, toy.core.pipelines[NAME])
+    job = route(toy.core, unrouted.study_instance_uid)
     toy.run(job.id)
 
     assert (unrouted.error_code, unrouted.notice_code) == ("STUDY_NOT_ROUTED",) * 2

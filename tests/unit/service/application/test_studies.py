@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toy_core import START, HandClock
+from tests.hand_clock import START, HandClock
 from willis_models.errors import DecodingError, UnknownObject
 from willis_service.application.ports.studies import FileHeader
 from willis_service.application.studies import DescribeHoldings, Reading

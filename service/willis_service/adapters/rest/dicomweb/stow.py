@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
@@ -24,6 +19,7 @@ from willis_service.adapters.rest.dicomweb.model import dicomweb_url
 from willis_service.adapters.rest.dicomweb.related import ReceivedPart, read_related
 from willis_service.adapters.rest.schemas import Uid
 from willis_service.adapters.rest.security import client_of
+from willis_service.adapters.rest.upload_folder import upload_folder
 from willis_service.application.ports.studies import UploadTaker
 from willis_service.domain.instance import Receipt
 from willis_service.domain.upload import Taken, UploadFailure
@@ -85,7 +81,7 @@ async def _store(
     if not await run_sync(take.has_room):
         raise StorageFull("The disk reserve is reached: free space, then send again.")
     sender, outcomes = client_of(request), list[Taken]()
-    async with _folder(config.upload_folder) as folder:
+    async with upload_folder(config.upload_folder, "stow-") as folder:
         content_type = request.headers.get("content-type", "")
         async for part in read_related(
             content_type, request.stream(), folder, config.uploads, config.object_bytes
@@ -112,25 +108,6 @@ def _refuse_declared_size(request: Request, config: RestConfig) -> None:
     declared, limit = request.headers.get("content-length", "0"), config.uploads.body_bytes
     if declared.isdigit() and int(declared) > limit:
         raise UploadTooLarge(f"The request is larger than {limit} bytes.")
-
-
-@asynccontextmanager
-async def _folder(parent: Path) -> AsyncIterator[Path]:
-    """A folder for parts on their way in; gone when the block ends."""
-    folder = await run_sync(_new_folder, parent)
-    try:
-        yield folder
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull("No space is left for the upload.") from error
-        raise
-    finally:
-        await run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
-
-
-def _new_folder(parent: Path) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="stow-", dir=parent))
 
 
 def _status(outcomes: Sequence[Taken]) -> HTTPStatus:

@@ -12,8 +12,8 @@ from pydicom import Dataset, dcmread
 
 from tests.archives import LABELMAP, SEG
 from tests.aspects_findings import aspects_analysis
-from tests.delivery_rig import EQUIPMENT, START, items_of, seg_and_sr
-from tests.infarct_findings import infarct_analysis
+from tests.delivery_rig import EQUIPMENT, items_of, seg_and_sr, write_perfusion_results
+from tests.hand_clock import START
 from tests.plain_series import plain_series
 from tests.synthetic_ct import SAGITTAL, write_ct_series
 from willis_models.errors import ResultError, RoundTripMismatch
@@ -24,9 +24,7 @@ from willis_service.adapters.dicom.labelmap import (
     verify_labelmap,
 )
 from willis_service.adapters.dicom.packing import ResultPacker
-from willis_service.adapters.dicom.parametric_map import write_map
 from willis_service.adapters.dicom.seg import write_seg
-from willis_service.adapters.dicom.sr import write_sr
 from willis_service.domain.delivery import ResultObject
 from willis_service.domain.destinations import SegType
 from willis_service.domain.job import Job, JobState, ResultKind
@@ -182,21 +180,6 @@ def test_a_label_map_that_is_flipped_shifted_or_adds_a_voxel_does_not_leave(seg,
         verify_labelmap(reread(made), seg)
 
 
-def infarct_results(folder: Path) -> dict[ResultKind, Path]:
-    """A SEG whose segments overlap, one map, and the report that names both."""
-    series = plain_series(write_ct_series(folder / "ct", shape=(10, 24, 24), slice_step_mm=10.0))
-    analysis = infarct_analysis(series.image.stack)
-    seg = write_seg(analysis, series, EQUIPMENT, created=START)
-    assert seg is not None
-    tmax = next(one for one in analysis.maps if one.key == "tmax")
-    made = write_map(tmax, analysis.findings, series, EQUIPMENT, created=START)
-    sr = write_sr(analysis, series.headers, seg, EQUIPMENT, created=START, maps=[made])
-    objects = {ResultKind.SEG: seg, ResultKind.TMAX: made, ResultKind.SR: sr}
-    for kind, one in objects.items():
-        one.save_as(folder / kind, enforce_file_format=True)
-    return {kind: folder / kind for kind in objects}
-
-
 @dataclass
 class OneJobShelf:
     """The results of one job."""
@@ -208,7 +191,7 @@ class OneJobShelf:
 
 
 def packed(folder: Path, kind: ResultKind, seg: SegType) -> tuple[ResultObject, Dataset]:
-    paths = infarct_results(folder)
+    paths = write_perfusion_results(folder)
 
     def keep(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

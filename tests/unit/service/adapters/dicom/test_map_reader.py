@@ -14,13 +14,12 @@ from pydicom import Dataset, dcmread
 
 from tests.synthetic_ct import write_ct_series
 from tests.synthetic_ctp import PIXEL_MM, STEP_MM, write_map
-from willis_models.codes import MAPS, UNITS
+from willis_models.codes import MAP_UNITS, MAPS, UNITS
 from willis_models.errors import DuplicateSlices, MissingSlices, UnsuitableSeries
 from willis_service.adapters.dicom.files import SeriesListing, scan
 from willis_service.adapters.dicom.map_reader import read_map
 from willis_service.adapters.dicom.map_traits import (
     OWN_MANUFACTURER,
-    UNIT_OF,
     factor_of,
     is_own_map,
     map_of,
@@ -61,8 +60,8 @@ def test_a_stated_unit_is_known_or_refused(key: str, stated: str, factor: float 
 
 
 def test_every_map_and_unit_has_its_code() -> None:
-    assert set(UNIT_OF) == set(MAPS)
-    assert set(UNIT_OF.values()) <= set(UNITS)
+    assert set(MAP_UNITS) == set(MAPS)
+    assert set(MAP_UNITS.values()) <= set(UNITS)
 
 
 def test_values_are_brought_to_the_unit(tmp_path: Path) -> None:
@@ -106,7 +105,7 @@ def test_a_parametric_map_object_is_read_with_its_floating_point_values(tmp_path
 
     series = read_map(one)
 
-    assert series.image.unit == UNIT_OF["cbf"]
+    assert series.image.unit == MAP_UNITS["cbf"]
     np.testing.assert_array_equal(series.image.stack.voxels, values)
     assert is_own_map(one.headers[0])
 

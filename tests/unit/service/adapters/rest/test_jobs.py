@@ -26,6 +26,15 @@ def test_jobs_are_listed_newest_first(client):
     assert [job["id"] for job in listed] == ["job-3", "job-2"]
 
 
+def test_a_job_says_with_which_options_it_was_ordered(client):
+    client.post("/predict", json=ASK)
+    client.post("/predict", json={**ASK, "options": {"aif_lps": [1, -2, 3.5]}})
+
+    shown = [job["options"] for job in client.get("/jobs").json()["jobs"]]
+
+    assert shown == [{"aif_lps": [1, -2, 3.5]}, {}]
+
+
 def test_a_job_links_to_each_of_its_results_and_each_link_answers(done):
     links = done.get("/jobs/job-1").json()["links"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,8 +14,10 @@ from typing import Any
 import httpx
 
 from tests.chaos.waiting import until
+from willis_service.domain.peers import Destination
 
 TITLE, MODALITY = "ORTHANC", "willis"
+PROGRAM = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/bin")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Orthanc:
 
     port: int
     api: httpx.Client
+
+    @property
+    def address(self) -> Destination:
+        """Where it takes associations."""
+        return Destination(TITLE, "127.0.0.1", self.port)
 
     def upload(self, files: Sequence[Path]) -> str:
         """Give it the files of one study; Orthanc's name for the study."""
@@ -44,6 +52,17 @@ class Orthanc:
         for series in self.get(f"/studies/{study}/series"):
             found.setdefault(series["MainDicomTags"]["Modality"], []).append(series["ID"])
         return found
+
+    def modalities_by_study(self) -> dict[str, list[str]]:
+        """The modalities of the series of each study, by StudyInstanceUID."""
+        return {
+            self.get(f"/studies/{study}")["MainDicomTags"]["StudyInstanceUID"]: sorted(
+                modality
+                for modality, series in self.series_by_modality(study).items()
+                for _ in series
+            )
+            for study in self.get("/studies")
+        }
 
     def tags(self, series: str) -> list[Mapping[str, Any]]:
         """The data sets of a series, by keyword."""
@@ -88,7 +107,7 @@ def running_orthanc(
     path = folder / "orthanc.json"
     path.write_text(json.dumps(configuration))
     with (folder / "orthanc.log").open("wb") as log:
-        process = subprocess.Popen(["Orthanc", str(path)], stdout=log, stderr=log)
+        process = subprocess.Popen([str(PROGRAM), str(path)], stdout=log, stderr=log)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=120) as api:
 

@@ -99,7 +99,7 @@ _TABLE = (
     Parameter("recirculation_delay_s", "recirculation begins after", "s", 8.0, 12.0, "[A]"),
     _fixed("recirculation_decay_s", "recirculation fades with", "s", 60.0, "[A]"),
     Parameter("venous_transit_s", "mean transit from artery to sinus", "s", 4.5, 7.0, "[A]"),
-    _fixed("second_bolus_s", "a second bolus, where there is one, after", "s", 40.0, "[A]"),
+    _fixed("second_bolus_s", "a second bolus, where there is one, after", "s", 50.0, "[A]"),
     # acquisition
     Parameter("dt_s", "sampling interval", "s", 1.0, 3.0, _PROTOCOL),
     Parameter("duration_s", "length of the scan", "s", 56.0, 75.0, _PROTOCOL),

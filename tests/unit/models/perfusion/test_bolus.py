@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.models.perfusion.block_phantom import artery_at, frame_times, vein_at
 from willis_models.perfusion.binning import BinnedSeries, bin_series
-from willis_models.perfusion.curves import follows_head, passes
+from willis_models.perfusion.bolus import follows_head, passes
 from willis_models.volume import DynamicStack
 
 TIMES_S = frame_times(1.5, 60.0, 1)[:, 0]

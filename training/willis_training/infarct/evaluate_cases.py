@@ -15,11 +15,6 @@ from willis_training.datasets.base import Subject
 from willis_training.datasets.isles24.images import load_case
 from willis_training.infarct.simulated import SimulatedCase
 
-FIRST_TEST_NUMBER = 8100
-"""The first study of the next judgement. Numbers from 7000 on are for judging only; 8000 to 8019
-judged version 0.1.0, and whatever is chosen by them needs new ones."""
-LOOKED_AT = "7000 to 7019"
-"""Studies of the test heads that somebody saw while version 0.1.0 was made."""
 FAST_S, THIN_MM = 2.0, 5.0
 NO_CENTRE = "not known"
 

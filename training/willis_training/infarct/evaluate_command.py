@@ -11,6 +11,7 @@ from rich.console import Console
 
 from willis_models.runtime.bundle import SHIPPED_BUNDLES
 from willis_training.infarct.places import EVALUATION, STORE
+from willis_training.infarct.study_numbers import FIRST_TEST_NUMBER
 
 if TYPE_CHECKING:
     from willis_models.manifest import Manifest
@@ -33,7 +34,7 @@ def evaluate(
     cases_a_head: Annotated[int, typer.Option(help="Simulated studies for each test head.")] = 20,
     first: Annotated[
         int, typer.Option(help="Number of the first study: another number, other studies.")
-    ] = 8100,
+    ] = FIRST_TEST_NUMBER,
     isles24: Annotated[
         Path | None,
         typer.Option(help="Judge on this ISLES'24 folder instead. Needs --split and --fold."),

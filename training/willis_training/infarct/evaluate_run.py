@@ -24,12 +24,12 @@ from willis_training.infarct.baselines import (
 )
 from willis_training.infarct.evaluate import CaseRecord, judge
 from willis_training.infarct.evaluate_cases import (
-    FIRST_TEST_NUMBER,
     EvaluationCase,
     of_simulated,
 )
 from willis_training.infarct.evaluate_summary import flat_figures
 from willis_training.infarct.simulated import Patients, head_paths
+from willis_training.infarct.study_numbers import FIRST_TEST_NUMBER
 
 Report = Callable[[str], None]
 METHOD = "evaluation 1"

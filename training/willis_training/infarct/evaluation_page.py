@@ -11,7 +11,6 @@ from typing import Any
 from willis_models.findings import INTENDED_USE_STATEMENT
 from willis_models.manifest import Manifest
 from willis_training.infarct.evaluate import CaseRecord
-from willis_training.infarct.evaluate_cases import LOOKED_AT
 from willis_training.infarct.evaluate_summary import SIMULATED
 from willis_training.infarct.evaluation_page_figures import (
     draw_cases,
@@ -25,6 +24,7 @@ from willis_training.infarct.evaluation_page_tables import (
     methods_table,
     paired_table,
 )
+from willis_training.infarct.study_numbers import LOOKED_AT
 
 AGREEMENT, RELIABILITY, CASES = "agreement", "reliability", "dice"
 _BASELINES = """The two thresholds are the segments that the service draws. The logistic regression

@@ -15,6 +15,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification
 from tests.receiving import SENDER, associated, listening, stored
 from tests.synthetic_ct import write_ct_series
 from tests.toy_core import Toy, toy_core
+from willis_service.adapters.dicom.associate import rejection_of
 from willis_service.adapters.dicom.incoming import uploaded_instance
 from willis_service.adapters.dicom.receiver import Receiver
 from willis_service.bootstrap.receiving import journaled, receiver_of
@@ -89,8 +90,8 @@ def test_at_the_reserve_new_associations_are_refused_for_now(disk):
         listening(receiver_of(toy.core)) as running,
         associated(running, Verification) as association,
     ):
-        rejection = association.acceptor.primitive
-        assert association.is_rejected
+        rejection = rejection_of(association)
+        assert rejection is not None
         assert (rejection.result, rejection.result_source, rejection.diagnostic) == (2, 3, 1)
     toy.core.database.close()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
 
 from willis_models.errors import DestinationRefused, DestinationUnreachable
@@ -114,11 +114,21 @@ def accepted(association: Association) -> frozenset[Context]:
     )
 
 
+def rejection_of(association: Association) -> A_ASSOCIATE | None:
+    """The answer of a peer that rejected the association; None where none did.
+
+    pynetdicom 3.0 may look whether it is connected only when the rejection has come and the line is
+    closed. It then tells of a failed connection, and leaves the answer in its queue.
+    """
+    answers = [association.acceptor.primitive, *association.dul.to_user_queue.queue]
+    return next((one for one in answers if isinstance(one, A_ASSOCIATE) and one.result), None)
+
+
 def _check(association: Association, peer: Destination) -> None:
     if association.is_established:
         return
-    answer = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
+    answer = rejection_of(association)
+    if answer is not None:
         reason = f"{peer} rejected the association (reason {answer.diagnostic})."
         if answer.result == _REJECTED_TRANSIENT:
             raise DestinationUnreachable(reason + " It asks to try again later.")
